@@ -1,1 +1,5 @@
 //! Sidemint.
+
+pub mod lease;
+pub mod lifecycle;
+pub mod model;

@@ -1,0 +1,15 @@
+//! The words of the product and the rules that are pure arithmetic. Knows neither tokio nor HTTP.
+
+pub mod clock;
+pub mod fault;
+pub mod lifetime;
+pub mod secret;
+pub mod token;
+pub mod viewer;
+
+pub use clock::{Clock, Moment};
+pub use fault::{Class, Code, Fault};
+pub use lifetime::Lifetime;
+pub use secret::Secret;
+pub use token::Token;
+pub use viewer::Viewer;
