@@ -1,5 +1,6 @@
 //! Sidemint.
 
+pub mod config;
 pub mod lease;
 pub mod lifecycle;
 pub mod model;
