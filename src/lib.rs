@@ -4,3 +4,7 @@ pub mod config;
 pub mod lease;
 pub mod lifecycle;
 pub mod model;
+pub mod secrets;
+pub mod telemetry;
+pub mod upstream;
+pub mod vendor;

@@ -26,7 +26,11 @@ pub fn parse(text: &str) -> Result<File, Problem> {
             let text = error.without_snippet().to_string();
             // The library puts the place at the end of the sentence; ours stands in front of it.
             let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
-            Problem { place, key: String::new(), message: message.replace('\n', " ") }
+            Problem {
+                place,
+                key: String::new(),
+                message: message.replace('\n', " "),
+            }
         })
 }
 
@@ -43,7 +47,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<At<T>, D::Error> {
         let spanned = serde_saphyr::Spanned::<T>::deserialize(deserializer)?;
         let place = (spanned.referenced.line(), spanned.referenced.column());
-        Ok(At { value: spanned.value, place })
+        Ok(At {
+            value: spanned.value,
+            place,
+        })
     }
 }
 
@@ -73,6 +80,19 @@ impl<'de> Deserialize<'de> for LiteralSecret {
     }
 }
 
+/// A feature of the contract that this version does not have: it may be written down as off.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Off;
+
+impl<'de> Deserialize<'de> for Off {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Off, D::Error> {
+        match bool::deserialize(deserializer) {
+            Ok(false) => Ok(Off),
+            _ => Err(serde::de::Error::custom("is not supported by this version")),
+        }
+    }
+}
+
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -96,7 +116,10 @@ pub struct File {
 
 impl<T: Default> Default for At<T> {
     fn default() -> Self {
-        At { value: T::default(), place: (1, 1) }
+        At {
+            value: T::default(),
+            place: (1, 1),
+        }
     }
 }
 
@@ -136,6 +159,9 @@ pub struct Server {
     pub drain_timeout: Option<Span>,
     /// Event loops; one fills a core; default 1.
     pub workers: Option<usize>,
+    /// Must be null.
+    #[schemars(skip)]
+    pub tls: Option<Off>,
 }
 
 /// `admin:`
@@ -189,6 +215,11 @@ pub struct Viewers {
     pub source: Option<ViewerSource>,
     /// What becomes of a Databricks viewer id; default reject_pii.
     pub id_privacy: Option<IdPrivacy>,
+    /// A file with the key that turns viewer ids into the audit trail's hashes, and into what the
+    /// vendor sees under `hmac`; without one, hashes last as long as the process.
+    pub hmac_key_file: Option<PathBuf>,
+    /// An environment variable with that key.
+    pub hmac_key_env: Option<String>,
 }
 
 /// `viewers.source`
@@ -206,6 +237,8 @@ pub enum IdPrivacy {
     /// Refuse e-mail addresses.
     #[default]
     RejectPii,
+    /// Send a keyed hash (HMAC-SHA256) in place of the id.
+    Hmac,
     /// Take any id as it is.
     Plain,
 }
@@ -247,6 +280,14 @@ pub struct Upstream {
     /// Allow http:// to a host that is not loopback; default false.
     #[serde(default)]
     pub allow_insecure_http: bool,
+    /// Must be false.
+    #[serde(default)]
+    #[schemars(skip)]
+    pub metadata_service: Option<Off>,
+    /// Must be false.
+    #[serde(default)]
+    #[schemars(skip)]
+    pub service_token_endpoint: Option<Off>,
 }
 
 /// `upstreams.*.auth`
@@ -329,7 +370,11 @@ mod tests {
             ("log: {}\nlog: {}\n", (2, 1), "duplicate"),
             ("server:\n  workers: many\n", (2, 12), ""),
             ("cache: {max_size: 64}\n", (1, 19), "not a size"),
-            ("upstreams:\n  a:\n    kind: databricks\n    host: h\n    auth:\n      client_secret: dose123\n", (6, 22), "does not belong"),
+            (
+                "upstreams:\n  a:\n    kind: databricks\n    host: h\n    auth:\n      client_secret: dose123\n",
+                (6, 22),
+                "does not belong",
+            ),
         ] {
             let problem = parse(text).err().expect(text);
             assert_eq!(problem.place, Some(place), "{text}: {problem:?}");

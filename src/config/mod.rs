@@ -51,6 +51,8 @@ pub struct Config {
     pub cache: Cache,
     /// What becomes of viewer ids.
     pub id_privacy: IdPrivacy,
+    /// The key of viewer hashes.
+    pub hmac_key: Option<SecretRef>,
     /// Vendor systems by name.
     pub upstreams: BTreeMap<String, Arc<Upstream>>,
     /// What can be shown, by name.
@@ -218,6 +220,11 @@ pub struct BaseUrl {
 
 impl std::fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "http{}://{}", if self.https { "s" } else { "" }, self.authority)
+        write!(
+            f,
+            "http{}://{}",
+            if self.https { "s" } else { "" },
+            self.authority
+        )
     }
 }

@@ -30,20 +30,31 @@ pub fn from_environment(env: &Environment) -> Result<Config, Vec<Problem>> {
     let host = env.first(&HOST).map(|(_, host)| host);
     let dashboard = env.get("DASHBOARD_ID");
     if host.is_none() || dashboard.is_none() {
-        problems.add(None, "", format!(
-            "neither --config nor SIDEMINT_CONFIG is given, and without them {} must be set",
-            match (host, dashboard) {
-                (None, None) => "DATABRICKS_HOST (or INSTANCE_URL) and DASHBOARD_ID",
-                (None, _) => "DATABRICKS_HOST (or INSTANCE_URL)",
-                _ => "DASHBOARD_ID",
-            }
-        ));
+        problems.add(
+            None,
+            "",
+            format!(
+                "neither --config nor SIDEMINT_CONFIG is given, and without them {} must be set",
+                match (host, dashboard) {
+                    (None, None) => "DATABRICKS_HOST (or INSTANCE_URL) and DASHBOARD_ID",
+                    (None, _) => "DATABRICKS_HOST (or INSTANCE_URL)",
+                    _ => "DASHBOARD_ID",
+                }
+            ),
+        );
         return Err(problems.0);
     }
-    let at = |value: &str| file::At { value: value.to_owned(), place: (0, 0) };
+    let at = |value: &str| file::At {
+        value: value.to_owned(),
+        place: (0, 0),
+    };
     let host = host.unwrap_or_default();
     // The SDKs take a host name without a scheme, too.
-    let host = if host.contains("://") { host.to_owned() } else { format!("https://{host}") };
+    let host = if host.contains("://") {
+        host.to_owned()
+    } else {
+        format!("https://{host}")
+    };
     let upstream = file::Upstream {
         kind: file::Kind::Databricks,
         host: at(&host),
@@ -54,6 +65,8 @@ pub fn from_environment(env: &Environment) -> Result<Config, Vec<Problem>> {
         retry: file::Retry::default(),
         ca_file: None,
         allow_insecure_http: false,
+        metadata_service: None,
+        service_token_endpoint: None,
     };
     let embed = file::Embed {
         upstream: at("default"),
@@ -62,8 +75,22 @@ pub fn from_environment(env: &Environment) -> Result<Config, Vec<Problem>> {
         stale_until: None,
     };
     let file = File {
-        upstreams: [("default".into(), file::At { value: upstream, place: (0, 0) })].into(),
-        embeds: [("default".into(), file::At { value: embed, place: (0, 0) })].into(),
+        upstreams: [(
+            "default".into(),
+            file::At {
+                value: upstream,
+                place: (0, 0),
+            },
+        )]
+        .into(),
+        embeds: [(
+            "default".into(),
+            file::At {
+                value: embed,
+                place: (0, 0),
+            },
+        )]
+        .into(),
         ..File::default()
     };
     resolve(&file, env)
@@ -74,7 +101,11 @@ fn resolve(file: &File, env: &Environment) -> Result<Config, Vec<Problem>> {
     let server = server::server(&file.server, env, &mut problems);
     let admin = server::admin(&file.admin, env, &mut problems);
     if server.listen.contains(&admin.listen) && admin.listen.port() != 0 {
-        problems.add(Some(file.admin.place), "admin.listen", "is the same address as server.listen");
+        problems.add(
+            Some(file.admin.place),
+            "admin.listen",
+            "is the same address as server.listen",
+        );
     }
     let mut upstreams = BTreeMap::new();
     for (name, upstream) in &file.upstreams {
@@ -92,21 +123,46 @@ fn resolve(file: &File, env: &Environment) -> Result<Config, Vec<Problem>> {
             embeds.insert(name.clone(), Arc::new(resolved));
         }
     }
+    let id_privacy = file.viewers.id_privacy.unwrap_or_default();
+    let viewers = &file.viewers;
+    let hmac_key = secret_ref(
+        viewers.hmac_key_file.as_deref(),
+        viewers.hmac_key_env.as_deref(),
+    )
+    .unwrap_or_else(|message| {
+        problems.add(None, "viewers.hmac_key", message);
+        None
+    });
+    if id_privacy == file::IdPrivacy::Hmac && hmac_key.is_none() {
+        problems.add(None, "viewers.id_privacy", "is hmac, which needs hmac_key_file: without it the vendor would see other ids after each restart");
+    }
     let config = Config {
+        hmac_key,
         server,
         admin,
         log: log(&file.log, env, &mut problems),
         cache: cache(&file.cache),
-        id_privacy: file.viewers.id_privacy.unwrap_or_default(),
+        id_privacy,
         upstreams,
         embeds,
     };
-    if problems.0.is_empty() { Ok(config) } else { Err(problems.0) }
+    if problems.0.is_empty() {
+        Ok(config)
+    } else {
+        Err(problems.0)
+    }
 }
 
 fn log(log: &file::Log, env: &Environment, problems: &mut Problems) -> Log {
-    let level = env.get("SIDEMINT_LOG").or(log.level.as_deref()).unwrap_or("info").to_owned();
-    if level.parse::<tracing_subscriber::filter::Targets>().is_err() {
+    let level = env
+        .get("SIDEMINT_LOG")
+        .or(log.level.as_deref())
+        .unwrap_or("info")
+        .to_owned();
+    if level
+        .parse::<tracing_subscriber::filter::Targets>()
+        .is_err()
+    {
         problems.add(None, "log.level", "is neither a level (error, warn, info, debug, trace) nor directives such as `info,sidemint::upstream=debug`");
     }
     Log {
@@ -120,7 +176,9 @@ fn cache(cache: &file::Cache) -> Cache {
     const DEFAULT: units::Bytes = units::Bytes(64 << 20);
     Cache {
         max_size: cache.max_size.unwrap_or(DEFAULT).0,
-        idle: cache.idle.map_or(std::time::Duration::from_secs(30 * 60), |idle| idle.0),
+        idle: cache
+            .idle
+            .map_or(std::time::Duration::from_secs(30 * 60), |idle| idle.0),
     }
 }
 
@@ -135,7 +193,10 @@ fn check_name(section: &str, name: &str, place: (u64, u64), problems: &mut Probl
 }
 
 /// Exactly one of a file and a variable.
-fn secret_ref(file: Option<&std::path::Path>, variable: Option<&str>) -> Result<Option<SecretRef>, &'static str> {
+fn secret_ref(
+    file: Option<&std::path::Path>,
+    variable: Option<&str>,
+) -> Result<Option<SecretRef>, &'static str> {
     match (file, variable) {
         (Some(_), Some(_)) => Err("is given as a file and as a variable: keep one of them"),
         (Some(file), None) => Ok(Some(SecretRef::File(file.to_owned()))),
@@ -151,7 +212,11 @@ struct Problems(Vec<Problem>);
 impl Problems {
     fn add(&mut self, place: Option<(u64, u64)>, key: &str, message: impl Into<String>) {
         let place = place.filter(|place| *place != (0, 0));
-        self.0.push(Problem { place, key: key.to_owned(), message: message.into() });
+        self.0.push(Problem {
+            place,
+            key: key.to_owned(),
+            message: message.into(),
+        });
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{Grant, How, Keeper, Lease, Source, Urgency, judge, lost};
-use crate::model::{Fault, Lifetime};
+use super::{Grant, How, Keeper, Lease, Source, judge, lost};
+use crate::model::{Code, Fault, Lifetime, Moment, Urgency};
 
 type Landing<T> = Option<Result<Grant<T>, Fault>>;
 
@@ -73,7 +73,7 @@ fn launch<S: Source>(
     keeper: &Arc<Keeper<S>>,
     sender: watch::Sender<Landing<S::Item>>,
     urgency: Urgency,
-    not_before: Option<crate::model::Moment>,
+    not_before: Option<Moment>,
 ) {
     let crew = Crew {
         lease: Arc::clone(lease),
@@ -88,10 +88,7 @@ fn launch<S: Source>(
         let fetch = crew.lease.source.fetch(urgency);
         let result = match tokio::time::timeout(crew.keeper.rhythm().deadline, fetch).await {
             Ok(result) => result,
-            Err(_) => Err(Fault::new(
-                crate::model::Code::Timeout,
-                "gave up waiting for the vendor",
-            )),
+            Err(_) => Err(Fault::new(Code::Timeout, "gave up waiting for the vendor")),
         };
         crew.land(result);
     });
@@ -123,11 +120,14 @@ impl<S: Source> Crew<S> {
     fn arrived(&self, grant: Grant<S::Item>) -> Grant<S::Item> {
         let now = self.keeper.clock().now();
         let mut state = self.lease.lock();
-        state.held = Some(grant.clone());
+        let old = state.held.replace(grant.clone());
         state.landed = Some(now);
         state.failure = None;
         state.flight = None;
         drop(state);
+        self.lease
+            .source
+            .arrived(old.as_ref().map(|old| &*old.item), &grant.item);
         self.keeper.schedule_renewal(&self.lease, &grant.lifetime);
         grant
     }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{Lease, Source, Urgency, flight};
+use super::{Lease, Source, flight};
 use crate::lifecycle::Tasks;
-use crate::model::{Clock, Lifetime, Moment};
+use crate::model::{Clock, Lifetime, Moment, Urgency};
 
 /// The tempo of one kind of lease.
 #[derive(Clone, Copy, Debug)]

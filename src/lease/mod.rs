@@ -21,17 +21,7 @@ pub use flight::Flight;
 pub use judge::{Judgement, Policy};
 pub use keeper::{Keeper, Rhythm};
 
-use crate::model::{Code, Fault, Lifetime, Moment};
-
-/// Why something is fetched: what somebody waits for may be tried again at once, what is only
-/// renewed ahead of time has time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Urgency {
-    /// A caller waits.
-    Waited,
-    /// Nobody waits.
-    Ahead,
-}
+use crate::model::{Code, Fault, Lifetime, Moment, Urgency};
 
 /// Where a leased thing comes from.
 pub trait Source: Send + Sync + Sized + 'static {
@@ -49,6 +39,9 @@ pub trait Source: Send + Sync + Sized + 'static {
 
     /// The policy by which this thing is renewed when nobody asks.
     fn policy(&self) -> Policy;
+
+    /// Called when a new thing takes the place of an old one.
+    fn arrived(&self, _old: Option<&Self::Item>, _new: &Self::Item) {}
 
     /// Called after each flight, before the waiters are told.
     fn landed(_lease: &Arc<Lease<Self>>, _outcome: Result<(), &Fault>) {}

@@ -5,6 +5,7 @@ pub mod fault;
 pub mod lifetime;
 pub mod secret;
 pub mod token;
+mod urgency;
 pub mod viewer;
 
 pub use clock::{Clock, Moment};
@@ -12,4 +13,5 @@ pub use fault::{Class, Code, Fault};
 pub use lifetime::Lifetime;
 pub use secret::Secret;
 pub use token::Token;
+pub use urgency::Urgency;
 pub use viewer::Viewer;
