@@ -1,1 +1,4 @@
 //! Sidemint.
+
+#[cfg(feature = "emulator")]
+pub mod emulator;
