@@ -143,14 +143,9 @@ async fn connections_are_reset_truncated_or_left_hanging() {
 }
 
 #[tokio::test]
-async fn lives_and_fields_of_tokens_can_be_bent() {
+async fn lives_of_tokens_can_be_bent() {
     let emulator = emulator().await;
-    let bend = |fault: Fault| {
-        emulator.inject(Fault {
-            times: Some(1),
-            ..fault
-        })
-    };
+    let bend = |fault: Fault| emulator.inject(fault.times(1));
     let life = |answer: &Answer| {
         let claims = part(&answer.text("access_token"), 1);
         claims["exp"]
@@ -181,26 +176,29 @@ async fn lives_and_fields_of_tokens_can_be_bent() {
         expires_in: Some("omit".into()),
         ..Fault::default()
     });
-    assert!(
-        try_token(&emulator)
-            .await
-            .expect("an answer")
-            .json()
-            .get("expires_in")
-            .is_none()
+    let without = try_token(&emulator).await.expect("an answer").json();
+    assert!(without.get("expires_in").is_none());
+}
+
+#[tokio::test]
+async fn fields_are_added_and_claims_dropped() {
+    let emulator = emulator().await;
+    let extra_fields = serde_json::from_str(r#"{"foo": "bar", "n": 6}"#).expect("an object");
+    emulator.inject(
+        Fault {
+            extra_fields,
+            ..Fault::default()
+        }
+        .times(1),
     );
-    let extra = serde_json::from_str(r#"{"foo": "bar", "n": 6}"#).expect("an object");
-    bend(Fault {
-        extra_fields: extra,
-        ..Fault::default()
-    });
     let more = try_token(&emulator).await.expect("an answer").json();
     assert_eq!((&more["foo"], &more["n"]), (&"bar".into(), &6.into()));
-    bend(Fault {
+    let drops = Fault {
         operation: "mint".to_owned(),
         drop_custom_claim: true,
         ..Fault::default()
-    });
+    };
+    emulator.inject(drops);
     assert!(
         part(&viewer_token(&emulator, "emea").await, 1)
             .get("custom")
