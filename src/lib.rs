@@ -1,4 +1,6 @@
 //! Sidemint.
 
 #[cfg(feature = "emulator")]
+pub mod demo;
+#[cfg(feature = "emulator")]
 pub mod emulator;

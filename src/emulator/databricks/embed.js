@@ -128,7 +128,7 @@ function shape(name, attributes, text) {
 
 function chart(rows) {
   const svg = find("chart");
-  const [width, height] = [svg.clientWidth || 640, 178];
+  const [width, height] = [svg.clientWidth || 640, 164];
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const [left, bottom, top] = [38, 18, 8];
   const most = Math.max(1, ...rows.map((row) => row.revenue)) * 1.05;
@@ -157,7 +157,7 @@ function chart(rows) {
 }
 
 function table(rows) {
-  find("rows").replaceChildren(...rows.slice(-6).reverse().map((row) => {
+  find("rows").replaceChildren(...rows.slice(-5).reverse().map((row) => {
     const line = document.createElement("tr");
     const cells = [monthName(row.month), row.region, row.orders.toLocaleString("en"), money(row.revenue / 1000),
       `$${Math.round((row.revenue) / Math.max(1, row.orders)).toLocaleString("en")}`];

@@ -47,10 +47,11 @@ fn row(dashboard_id: &str, month: &str, place: usize, region: &'static str) -> R
     let growth = 100 + 4 * u64::try_from(place).unwrap_or(0);
     let mut part = |share: u64| size * share * growth * random.u64(80..125) / 1_000_000;
     let (hardware, services, licences) = (part(55), part(28), part(40));
+    let per_order = random.u64(380..470);
     Row {
         month: month.to_owned(),
         region,
-        orders: (hardware + services + licences) / 430,
+        orders: (hardware + services + licences) / per_order,
         hardware,
         services,
         licences,
