@@ -8,3 +8,7 @@ pub mod secrets;
 pub mod telemetry;
 pub mod upstream;
 pub mod vendor;
+#[cfg(feature = "emulator")]
+pub mod demo;
+#[cfg(feature = "emulator")]
+pub mod emulator;

@@ -1,0 +1,268 @@
+//! `POST /oidc/v1/token`: the broad token of the service principal and the scoped token of one viewer
+//! (databricks.md sections 1.2, 3 and 6.1).
+
+use http::header::WWW_AUTHENTICATE;
+use http::{Method, StatusCode};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::{Workspace, federation, tokeninfo};
+use crate::emulator::faults::Plan;
+use crate::emulator::wire::{Asked, Params, Reply};
+
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const JWT_TYPE: &str = "urn:ietf:params:oauth:token-type:jwt";
+
+/// Scopes that a service principal may ask for. The vendor's list is not published; these are all that were seen.
+const SCOPES: [&str; 6] = [
+    "all-apis",
+    "offline_access",
+    "dashboards.lakeview-embedded:read",
+    "dashboards.query-execution",
+    "settings:read",
+    "sql.redash-config:read",
+];
+
+/// Whether the form asks for a token narrower than `all-apis`.
+pub(super) fn is_mint(form: &Params) -> bool {
+    form.contains_key("authorization_details")
+        || form.contains_key("custom_claim")
+        || form
+            .get("scope")
+            .is_some_and(|scope| scope.split(' ').any(|one| one.starts_with("dashboards")))
+}
+
+/// Answers the token endpoint.
+pub(super) fn answer(
+    workspace: &Workspace,
+    asked: &Asked,
+    plan: &Plan,
+    notes: &mut Vec<String>,
+) -> Reply {
+    if asked.method != Method::POST {
+        return Reply::platform(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "METHOD_NOT_ALLOWED",
+            "use POST",
+        );
+    }
+    let grant = match grant(workspace, asked) {
+        Ok(grant) => grant,
+        Err(reply) => return reply,
+    };
+    match claims(workspace, asked, &grant, plan, notes) {
+        Ok(mut claims) => {
+            claims.insert("iss".to_owned(), json!(format!("{}/oidc", asked.base_url)));
+            issue(workspace, claims, &grant, plan)
+        }
+        Err(reply) => reply,
+    }
+}
+
+/// Who asks, and until when the token may live.
+struct Grant {
+    subject: String,
+    /// The end of the subject JWT: a federated token inherits it (databricks.md section 0.7).
+    expires: Option<i64>,
+}
+
+fn grant(workspace: &Workspace, asked: &Asked) -> Result<Grant, Reply> {
+    let Some(grant_type) = asked.form.get("grant_type") else {
+        // A malformed request was seen to be answered without any body.
+        return Err(Reply::empty(StatusCode::BAD_REQUEST));
+    };
+    if asked.repeated {
+        return Err(bad_request("invalid_request", "a parameter is repeated"));
+    }
+    match grant_type.as_str() {
+        "client_credentials" if authenticated(workspace, asked) => Ok(Grant {
+            subject: workspace.settings.client_id.clone(),
+            expires: None,
+        }),
+        "client_credentials" => Err(invalid_client()),
+        TOKEN_EXCHANGE => exchange(workspace, asked),
+        other => Err(bad_request(
+            "unsupported_grant_type",
+            &format!("grant type {other} is not supported"),
+        )),
+    }
+}
+
+/// Basic, raw as most clients send it or percent-encoded first as Go's does (RFC 6749 section 2.3.1), or in the body.
+fn authenticated(workspace: &Workspace, asked: &Asked) -> bool {
+    let in_body = || {
+        Some((
+            asked.form.get("client_id")?.clone(),
+            asked.form.get("client_secret")?.clone(),
+        ))
+    };
+    let Some((id, secret)) = asked.basic().or_else(in_body) else {
+        return false;
+    };
+    workspace.knows(&id, &secret) || workspace.knows(&form_decoded(&id), &form_decoded(&secret))
+}
+
+fn form_decoded(text: &str) -> String {
+    let spaced = text.replace('+', " ");
+    percent_encoding::percent_decode_str(&spaced)
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+fn exchange(workspace: &Workspace, asked: &Asked) -> Result<Grant, Reply> {
+    let policy = workspace.settings.federation.as_ref();
+    let policy = policy.ok_or_else(|| {
+        bad_request(
+            "invalid_grant",
+            "the service principal has no federation policy",
+        )
+    })?;
+    if asked
+        .form
+        .get("subject_token_type")
+        .is_none_or(|kind| kind != JWT_TYPE)
+    {
+        return Err(bad_request(
+            "invalid_request",
+            "subject_token_type must be a JWT",
+        ));
+    }
+    let jwt = asked
+        .form
+        .get("subject_token")
+        .map(String::as_str)
+        .unwrap_or_default();
+    let token_url = format!("{}/oidc/v1/token", asked.base_url);
+    let subject = federation::verify(policy, jwt, &token_url)
+        .map_err(|why| bad_request("invalid_grant", &why))?;
+    match asked.form.get("client_id") {
+        Some(id) if *id != workspace.settings.client_id => Err(invalid_client()),
+        Some(id) => Ok(Grant {
+            subject: id.clone(),
+            expires: Some(subject.exp),
+        }),
+        // Without a client id the token is the user's, not the service principal's (databricks.md section 6.1).
+        None => Ok(Grant {
+            subject: subject.sub,
+            expires: Some(subject.exp),
+        }),
+    }
+}
+
+/// What the token will say besides whose it is and how long it lives.
+fn claims(
+    workspace: &Workspace,
+    asked: &Asked,
+    grant: &Grant,
+    plan: &Plan,
+    notes: &mut Vec<String>,
+) -> Result<Map<String, Value>, Reply> {
+    let form = &asked.form;
+    let mut claims = Map::new();
+    if let Some(scope) = form.get("scope") {
+        if let Some(unknown) = scope
+            .split_whitespace()
+            .find(|scope| !SCOPES.contains(scope))
+        {
+            return Err(bad_request(
+                "invalid_scope",
+                &format!("unknown scope {unknown}"),
+            ));
+        }
+        claims.insert("scope".to_owned(), json!(scope));
+    }
+    if !is_mint(form) {
+        return Ok(claims);
+    }
+    if let Some(details) = form.get("authorization_details") {
+        let details = authorization_details(details)?;
+        claims.insert("authorization_details".to_owned(), details);
+        for name in tokeninfo::field_names() {
+            match form.get(name) {
+                Some(value) if tokeninfo::FUTURE_FIELDS.contains(&name) => {
+                    claims.insert(name.to_owned(), json!(value));
+                }
+                Some(_) => {}
+                None => notes.push(format!("the tokeninfo field {name} was not passed on")),
+            }
+        }
+    }
+    let keeps = grant.expires.is_none() || workspace.settings.federation_keeps_custom_claim;
+    match form.get("custom_claim") {
+        Some(claim) if keeps && !plan.drop_custom_claim => {
+            claims.insert("custom".to_owned(), json!({"claim": claim}));
+        }
+        Some(_) => notes.push("custom_claim was dropped".to_owned()),
+        None => {}
+    }
+    Ok(claims)
+}
+
+/// A JSON array of objects with a `type` each (RFC 9396 section 2, which names the error too).
+fn authorization_details(text: &str) -> Result<Value, Reply> {
+    let details: Value = serde_json::from_str(text).unwrap_or_default();
+    let sound = details
+        .as_array()
+        .is_some_and(|entries| entries.iter().all(|entry| entry["type"].is_string()));
+    if sound {
+        Ok(details)
+    } else {
+        Err(bad_request(
+            "invalid_authorization_details",
+            "not an array of typed objects",
+        ))
+    }
+}
+
+fn issue(
+    workspace: &Workspace,
+    mut claims: Map<String, Value>,
+    grant: &Grant,
+    plan: &Plan,
+) -> Reply {
+    let now = Timestamp::now().as_second();
+    let life = plan.token_life.unwrap_or_else(|| workspace.token_life());
+    let expires = grant.expires.filter(|_| plan.token_life.is_none());
+    let expires = expires.unwrap_or_else(|| now.saturating_add_unsigned(life.as_secs()));
+    claims.insert("client_id".to_owned(), json!(workspace.settings.client_id));
+    claims.insert("aud".to_owned(), json!(workspace.settings.workspace_id));
+    claims.insert("sub".to_owned(), json!(grant.subject));
+    claims.insert("iat".to_owned(), json!(now));
+    claims.insert(
+        "exp".to_owned(),
+        json!(
+            plan.jwt_exp_life
+                .map_or(expires, |life| now.saturating_add(life))
+        ),
+    );
+    claims.insert("jti".to_owned(), json!(workspace.new_token_id()));
+    let scope = claims.get("scope").cloned();
+    let mut body = Map::new();
+    body.insert(
+        "access_token".to_owned(),
+        json!(workspace.keys.sign(&Value::Object(claims))),
+    );
+    body.insert("token_type".to_owned(), json!("Bearer"));
+    match &plan.expires_in {
+        Some(Value::String(word)) if word == "omit" => {}
+        Some(value) => drop(body.insert("expires_in".to_owned(), value.clone())),
+        None => drop(body.insert("expires_in".to_owned(), json!(expires - now))),
+    }
+    if let Some(scope) = scope {
+        body.insert("scope".to_owned(), scope);
+    }
+    Reply::json(StatusCode::OK, &Value::Object(body))
+}
+
+fn bad_request(error: &str, description: &str) -> Reply {
+    Reply::oauth(StatusCode::BAD_REQUEST, error, description)
+}
+
+fn invalid_client() -> Reply {
+    let reply = Reply::oauth(
+        StatusCode::UNAUTHORIZED,
+        "invalid_client",
+        "Client authentication failed",
+    );
+    reply.with(WWW_AUTHENTICATE, "Basic realm=\"oidc\"")
+}

@@ -1,0 +1,196 @@
+//! The journal: what was asked of the emulator, with secrets and tokens replaced by fingerprints.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use http::StatusCode;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::wire::{Asked, Operation, Params};
+
+/// Older entries make room, so that a long load test does not fill the memory; the counts go on.
+const KEPT: usize = 20_000;
+
+/// Form fields that prove something: never written down as they are.
+const SECRET_FIELDS: [&str; 5] = [
+    "client_secret",
+    "subject_token",
+    "client_assertion",
+    "assertion",
+    "refresh_token",
+];
+
+/// One request.
+#[derive(Clone, Debug, Serialize)]
+pub struct JournalEntry {
+    /// Counts from 1, over the life of the emulator.
+    pub seq: u64,
+    /// When it arrived (RFC 3339).
+    pub time: String,
+    /// The method.
+    pub method: String,
+    /// The path as sent, without the query.
+    pub path: String,
+    /// The decoded query.
+    pub query: Params,
+    /// The decoded form; secrets and tokens as `sha256:…`.
+    pub form: Params,
+    /// What it was for.
+    pub operation: Operation,
+    /// The scheme of `Authorization`, in lower case.
+    pub auth_scheme: Option<String>,
+    /// The fingerprint of the credentials in `Authorization`.
+    pub credential: Option<String>,
+    /// The other headers.
+    pub headers: Params,
+    /// The status answered; none while the request is under way, and for ever where no status was sent.
+    pub status: Option<u16>,
+    /// Whether a fault was injected.
+    pub fault: bool,
+    /// What the emulator found odd about the request, e.g. a tokeninfo field that was not passed on.
+    pub notes: Vec<String>,
+    /// Time to answer, in milliseconds.
+    pub took_ms: Option<f64>,
+    /// When it arrived, for those that measure.
+    #[serde(skip)]
+    pub at: Instant,
+}
+
+/// The journal itself.
+#[derive(Debug, Default)]
+pub(super) struct Journal(Mutex<Pages>);
+
+#[derive(Debug, Default)]
+struct Pages {
+    last: u64,
+    entries: VecDeque<JournalEntry>,
+    counts: BTreeMap<Operation, u64>,
+}
+
+impl Journal {
+    /// Writes a request down as it arrives and gives its number.
+    pub fn arrived(&self, asked: &Asked, operation: Operation) -> u64 {
+        let mut entry = entry(asked, operation);
+        let mut pages = self.pages();
+        pages.last += 1;
+        entry.seq = pages.last;
+        *pages.counts.entry(operation).or_default() += 1;
+        if pages.entries.len() == KEPT {
+            pages.entries.pop_front();
+        }
+        pages.entries.push_back(entry);
+        pages.last
+    }
+
+    /// Notes that a fault took part in the answer.
+    pub fn faulted(&self, seq: u64) {
+        self.amend(seq, |entry| entry.fault = true);
+    }
+
+    /// Notes what was answered.
+    pub fn answered(&self, seq: u64, status: StatusCode, notes: Vec<String>) {
+        self.amend(seq, |entry| {
+            entry.status = Some(status.as_u16());
+            entry.notes = notes;
+            entry.took_ms = Some(entry.at.elapsed().as_secs_f64() * 1e3);
+        });
+    }
+
+    /// A copy of all entries, oldest first.
+    pub fn entries(&self) -> Vec<JournalEntry> {
+        self.pages().entries.iter().cloned().collect()
+    }
+
+    /// How many requests of this kind came since the start or the last [`clear`](Self::clear).
+    pub fn count(&self, operation: Operation) -> u64 {
+        self.pages()
+            .counts
+            .get(&operation)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Forgets all entries and counts; the numbers go on.
+    pub fn clear(&self) {
+        let mut pages = self.pages();
+        pages.entries.clear();
+        pages.counts.clear();
+    }
+
+    fn amend(&self, seq: u64, change: impl FnOnce(&mut JournalEntry)) {
+        let mut pages = self.pages();
+        // Numbers grow from front to back, without gaps: the place follows from the number.
+        let Some(first) = pages.entries.front().map(|entry| entry.seq) else {
+            return;
+        };
+        let place = seq
+            .checked_sub(first)
+            .and_then(|place| usize::try_from(place).ok());
+        if let Some(entry) = place.and_then(|place| pages.entries.get_mut(place)) {
+            change(entry);
+        }
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn entry(asked: &Asked, operation: Operation) -> JournalEntry {
+    let authorization = asked.headers.get("authorization");
+    let plain = asked
+        .headers
+        .iter()
+        .filter(|(name, _)| *name != "authorization" && *name != "cookie");
+    JournalEntry {
+        seq: 0,
+        time: Timestamp::now().to_string(),
+        method: asked.method.to_string(),
+        path: asked.path.clone(),
+        query: asked.query.clone(),
+        form: asked
+            .form
+            .iter()
+            .map(|(name, value)| (name.clone(), shown(name, value)))
+            .collect(),
+        operation,
+        auth_scheme: asked.auth_scheme(),
+        credential: authorization.map(|value| fingerprint(value.as_bytes())),
+        headers: plain
+            .map(|(name, value)| {
+                (
+                    name.to_string(),
+                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                )
+            })
+            .collect(),
+        status: None,
+        fault: false,
+        notes: Vec::new(),
+        took_ms: None,
+        at: Instant::now(),
+    }
+}
+
+fn shown(name: &str, value: &str) -> String {
+    if SECRET_FIELDS.contains(&name) {
+        fingerprint(value.as_bytes())
+    } else {
+        value.to_owned()
+    }
+}
+
+/// The first 8 bytes of SHA-256: enough to tell two secrets apart, not enough to be one.
+pub(super) fn fingerprint(secret: &[u8]) -> String {
+    let hash = digest(&SHA256, secret);
+    let hex: String = hash
+        .as_ref()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("sha256:{hex}")
+}

@@ -1,0 +1,116 @@
+//! What an emulator is started with. Every value has a default, so that `Settings::default()` is a working vendor.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// Where the emulator listens and what it plays.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Serve TLS with a certificate of an authority made at start; see [`ca_pem`](super::Emulator::ca_pem).
+    pub tls: bool,
+    /// The Databricks workspace.
+    pub databricks: DatabricksSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            tls: false,
+            databricks: DatabricksSettings::default(),
+        }
+    }
+}
+
+/// One Databricks workspace with one service principal.
+#[derive(Clone, Debug)]
+pub struct DatabricksSettings {
+    /// The workspace id: `aud` of the tokens, `o` of the embed page.
+    pub workspace_id: String,
+    /// The application id of the service principal.
+    pub client_id: String,
+    /// Its OAuth secret.
+    pub client_secret: String,
+    /// Further secrets that are accepted: a principal may own five, so that they can be rotated with an overlap.
+    pub other_secrets: Vec<String>,
+    /// The published dashboards.
+    pub dashboards: Vec<Dashboard>,
+    /// The life of the tokens got with a secret.
+    pub token_life: Duration,
+    /// Dashboards that may start to load in any one second.
+    pub loads_per_second: u32,
+    /// Origins that may embed a dashboard; empty allows all.
+    pub approved_domains: Vec<String>,
+    /// The federation policy of the service principal, if it has one.
+    pub federation: Option<Federation>,
+    /// Whether a scoped token minted by token exchange keeps `custom.claim`. Off, as the vendor was seen to do
+    /// (databricks.md section 0.6).
+    pub federation_keeps_custom_claim: bool,
+}
+
+impl Default for DatabricksSettings {
+    fn default() -> Self {
+        Self {
+            workspace_id: "1234567890123456".to_owned(),
+            client_id: "6a1f0c52-3c1e-4f5b-9a57-2f2d6b1c9e10".to_owned(),
+            // Published on the front page of the emulator: a fake, in the shape of the real ones.
+            client_secret: "doseemulator0000notasecret00000000".to_owned(),
+            other_secrets: Vec::new(),
+            dashboards: vec![
+                Dashboard::new("01f12716a3c41b5e9d7c2f60a1b2c3d4", "Sales by region"),
+                Dashboard::new("01f12716b7e81c0fa2d4c6e8f0a1b2c3", "Order pipeline"),
+            ],
+            token_life: Duration::from_secs(3600),
+            loads_per_second: 20,
+            approved_domains: Vec::new(),
+            federation: None,
+            federation_keeps_custom_claim: false,
+        }
+    }
+}
+
+/// A published dashboard. Its rows are made up from its id.
+#[derive(Clone, Debug)]
+pub struct Dashboard {
+    /// 32 hex digits.
+    pub id: String,
+    /// The heading.
+    pub title: String,
+}
+
+impl Dashboard {
+    /// A dashboard of this id and heading.
+    #[must_use]
+    pub fn new(id: &str, title: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            title: title.to_owned(),
+        }
+    }
+}
+
+/// A federation policy: which foreign JWTs stand for the service principal.
+#[derive(Clone, Debug)]
+pub struct Federation {
+    /// `iss` of the subject JWT.
+    pub issuer: String,
+    /// Accepted `aud`; empty takes the URL of the token endpoint, the workspace's default.
+    pub audiences: Vec<String>,
+    /// `sub` of the subject JWT, e.g. `system:serviceaccount:<namespace>:<name>`.
+    pub subject: String,
+    /// The issuer's keys.
+    pub keys: FederationKeys,
+}
+
+/// The issuer's public keys (RS256 or ES256).
+#[derive(Clone, Debug)]
+pub enum FederationKeys {
+    /// A JWKS document (RFC 7517 section 5).
+    Jwks(Value),
+    /// One public key as PEM, RSA or P-256.
+    Pem(String),
+}
