@@ -12,3 +12,4 @@ pub mod vendor;
 pub mod demo;
 #[cfg(feature = "emulator")]
 pub mod emulator;
+pub mod limit;

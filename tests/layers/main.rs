@@ -44,7 +44,7 @@ const LAYERS: &str = "
 
     # Settings, observation, start and stop.
     config     model
-    telemetry  model
+    telemetry  config model
     lifecycle  model
 
     # Words and pure rules.
