@@ -17,27 +17,17 @@ impl Environment {
 
     /// The value of a variable that is set and not blank.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(|value| value.trim())
-            .filter(|value| !value.is_empty())
+        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
     /// The first of several names that is set, with its value.
     pub fn first<'a>(&'a self, names: &[&'static str]) -> Option<(&'static str, &'a str)> {
-        names
-            .iter()
-            .find_map(|name| self.get(name).map(|value| (*name, value)))
+        names.iter().find_map(|name| self.get(name).map(|value| (*name, value)))
     }
 }
 
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(pairs: [(&str, &str); N]) -> Environment {
-        Environment(
-            pairs
-                .iter()
-                .map(|(name, value)| ((*name).into(), (*value).into()))
-                .collect(),
-        )
+        Environment(pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
     }
 }

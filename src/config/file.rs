@@ -19,19 +19,13 @@ use super::units::{Bytes, Span};
 /// hold what somebody wrongly pasted into it.
 pub fn parse(text: &str) -> Result<File, Problem> {
     let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
-    serde_saphyr::from_str_with_options::<Option<File>>(text, options)
-        .map(Option::unwrap_or_default)
-        .map_err(|error| {
-            let place = error.location().map(|l| (l.line(), l.column()));
-            let text = error.without_snippet().to_string();
-            // The library puts the place at the end of the sentence; ours stands in front of it.
-            let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
-            Problem {
-                place,
-                key: String::new(),
-                message: message.replace('\n', " "),
-            }
-        })
+    serde_saphyr::from_str_with_options::<Option<File>>(text, options).map(Option::unwrap_or_default).map_err(|error| {
+        let place = error.location().map(|l| (l.line(), l.column()));
+        let text = error.without_snippet().to_string();
+        // The library puts the place at the end of the sentence; ours stands in front of it.
+        let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
+        Problem { place, key: String::new(), message: message.replace('\n', " ") }
+    })
 }
 
 /// A value and where it stands.
@@ -47,10 +41,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<At<T>, D::Error> {
         let spanned = serde_saphyr::Spanned::<T>::deserialize(deserializer)?;
         let place = (spanned.referenced.line(), spanned.referenced.column());
-        Ok(At {
-            value: spanned.value,
-            place,
-        })
+        Ok(At { value: spanned.value, place })
     }
 }
 
@@ -116,10 +107,7 @@ pub struct File {
 
 impl<T: Default> Default for At<T> {
     fn default() -> Self {
-        At {
-            value: T::default(),
-            place: (1, 1),
-        }
+        At { value: T::default(), place: (1, 1) }
     }
 }
 

@@ -220,11 +220,6 @@ pub struct BaseUrl {
 
 impl std::fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "http{}://{}",
-            if self.https { "s" } else { "" },
-            self.authority
-        )
+        write!(f, "http{}://{}", if self.https { "s" } else { "" }, self.authority)
     }
 }

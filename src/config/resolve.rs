@@ -44,17 +44,10 @@ pub fn from_environment(env: &Environment) -> Result<Config, Vec<Problem>> {
         );
         return Err(problems.0);
     }
-    let at = |value: &str| file::At {
-        value: value.to_owned(),
-        place: (0, 0),
-    };
+    let at = |value: &str| file::At { value: value.to_owned(), place: (0, 0) };
     let host = host.unwrap_or_default();
     // The SDKs take a host name without a scheme, too.
-    let host = if host.contains("://") {
-        host.to_owned()
-    } else {
-        format!("https://{host}")
-    };
+    let host = if host.contains("://") { host.to_owned() } else { format!("https://{host}") };
     let upstream = file::Upstream {
         kind: file::Kind::Databricks,
         host: at(&host),
@@ -75,22 +68,8 @@ pub fn from_environment(env: &Environment) -> Result<Config, Vec<Problem>> {
         stale_until: None,
     };
     let file = File {
-        upstreams: [(
-            "default".into(),
-            file::At {
-                value: upstream,
-                place: (0, 0),
-            },
-        )]
-        .into(),
-        embeds: [(
-            "default".into(),
-            file::At {
-                value: embed,
-                place: (0, 0),
-            },
-        )]
-        .into(),
+        upstreams: [("default".into(), file::At { value: upstream, place: (0, 0) })].into(),
+        embeds: [("default".into(), file::At { value: embed, place: (0, 0) })].into(),
         ..File::default()
     };
     resolve(&file, env)
@@ -101,11 +80,7 @@ fn resolve(file: &File, env: &Environment) -> Result<Config, Vec<Problem>> {
     let server = server::server(&file.server, env, &mut problems);
     let admin = server::admin(&file.admin, env, &mut problems);
     if server.listen.contains(&admin.listen) && admin.listen.port() != 0 {
-        problems.add(
-            Some(file.admin.place),
-            "admin.listen",
-            "is the same address as server.listen",
-        );
+        problems.add(Some(file.admin.place), "admin.listen", "is the same address as server.listen");
     }
     let mut upstreams = BTreeMap::new();
     for (name, upstream) in &file.upstreams {
@@ -125,16 +100,17 @@ fn resolve(file: &File, env: &Environment) -> Result<Config, Vec<Problem>> {
     }
     let id_privacy = file.viewers.id_privacy.unwrap_or_default();
     let viewers = &file.viewers;
-    let hmac_key = secret_ref(
-        viewers.hmac_key_file.as_deref(),
-        viewers.hmac_key_env.as_deref(),
-    )
-    .unwrap_or_else(|message| {
-        problems.add(None, "viewers.hmac_key", message);
-        None
-    });
+    let hmac_key =
+        secret_ref(viewers.hmac_key_file.as_deref(), viewers.hmac_key_env.as_deref()).unwrap_or_else(|message| {
+            problems.add(None, "viewers.hmac_key", message);
+            None
+        });
     if id_privacy == file::IdPrivacy::Hmac && hmac_key.is_none() {
-        problems.add(None, "viewers.id_privacy", "is hmac, which needs hmac_key_file: without it the vendor would see other ids after each restart");
+        problems.add(
+            None,
+            "viewers.id_privacy",
+            "is hmac, which needs hmac_key_file: without it the vendor would see other ids after each restart",
+        );
     }
     let config = Config {
         hmac_key,
@@ -146,39 +122,22 @@ fn resolve(file: &File, env: &Environment) -> Result<Config, Vec<Problem>> {
         upstreams,
         embeds,
     };
-    if problems.0.is_empty() {
-        Ok(config)
-    } else {
-        Err(problems.0)
-    }
+    if problems.0.is_empty() { Ok(config) } else { Err(problems.0) }
 }
 
 fn log(log: &file::Log, env: &Environment, problems: &mut Problems) -> Log {
-    let level = env
-        .get("SIDEMINT_LOG")
-        .or(log.level.as_deref())
-        .unwrap_or("info")
-        .to_owned();
-    if level
-        .parse::<tracing_subscriber::filter::Targets>()
-        .is_err()
-    {
+    let level = env.get("SIDEMINT_LOG").or(log.level.as_deref()).unwrap_or("info").to_owned();
+    if level.parse::<tracing_subscriber::filter::Targets>().is_err() {
         problems.add(None, "log.level", "is neither a level (error, warn, info, debug, trace) nor directives such as `info,sidemint::upstream=debug`");
     }
-    Log {
-        level,
-        format: log.format.unwrap_or_default(),
-        audit: log.audit.unwrap_or(true),
-    }
+    Log { level, format: log.format.unwrap_or_default(), audit: log.audit.unwrap_or(true) }
 }
 
 fn cache(cache: &file::Cache) -> Cache {
     const DEFAULT: units::Bytes = units::Bytes(64 << 20);
     Cache {
         max_size: cache.max_size.unwrap_or(DEFAULT).0,
-        idle: cache
-            .idle
-            .map_or(std::time::Duration::from_secs(30 * 60), |idle| idle.0),
+        idle: cache.idle.map_or(std::time::Duration::from_secs(30 * 60), |idle| idle.0),
     }
 }
 
@@ -193,10 +152,7 @@ fn check_name(section: &str, name: &str, place: (u64, u64), problems: &mut Probl
 }
 
 /// Exactly one of a file and a variable.
-fn secret_ref(
-    file: Option<&std::path::Path>,
-    variable: Option<&str>,
-) -> Result<Option<SecretRef>, &'static str> {
+fn secret_ref(file: Option<&std::path::Path>, variable: Option<&str>) -> Result<Option<SecretRef>, &'static str> {
     match (file, variable) {
         (Some(_), Some(_)) => Err("is given as a file and as a variable: keep one of them"),
         (Some(file), None) => Ok(Some(SecretRef::File(file.to_owned()))),
@@ -212,11 +168,7 @@ struct Problems(Vec<Problem>);
 impl Problems {
     fn add(&mut self, place: Option<(u64, u64)>, key: &str, message: impl Into<String>) {
         let place = place.filter(|place| *place != (0, 0));
-        self.0.push(Problem {
-            place,
-            key: key.to_owned(),
-            message: message.into(),
-        });
+        self.0.push(Problem { place, key: key.to_owned(), message: message.into() });
     }
 }
 

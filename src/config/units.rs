@@ -28,9 +28,9 @@ impl TryFrom<String> for Span {
     type Error = String;
 
     fn try_from(text: String) -> Result<Span, String> {
-        parse_duration(&text).map(Span).ok_or_else(|| {
-            format!("`{text}` is not a duration: write it like 90s, 10m, 1h30m or 250ms")
-        })
+        parse_duration(&text)
+            .map(Span)
+            .ok_or_else(|| format!("`{text}` is not a duration: write it like 90s, 10m, 1h30m or 250ms"))
     }
 }
 
@@ -44,9 +44,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
         let number: u64 = rest.get(..digits)?.parse().ok()?;
         rest = rest.get(digits..)?;
-        let letters = rest
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(rest.len());
+        let letters = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
         let unit = rest.get(..letters)?;
         let rank = UNITS.iter().position(|(name, _)| *name == unit)?;
         if rank < smallest {
@@ -82,12 +80,7 @@ impl TryFrom<String> for Bytes {
     type Error = String;
 
     fn try_from(text: String) -> Result<Bytes, String> {
-        let units = [
-            ("KiB", 1 << 10),
-            ("MiB", 1 << 20),
-            ("GiB", 1 << 30),
-            ("B", 1),
-        ];
+        let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
         units
             .iter()
             .find_map(|(unit, size)| text.strip_suffix(unit).map(|number| (number, *size)))
@@ -104,34 +97,12 @@ mod tests {
 
     #[test]
     fn durations() {
-        let good = [
-            ("90s", 90_000),
-            ("10m", 600_000),
-            ("1h30m", 5_400_000),
-            ("250ms", 250),
-            ("1m500ms", 60_500),
-            ("0s", 0),
-        ];
+        let good =
+            [("90s", 90_000), ("10m", 600_000), ("1h30m", 5_400_000), ("250ms", 250), ("1m500ms", 60_500), ("0s", 0)];
         for (text, millis) in good {
-            assert_eq!(
-                parse_duration(text),
-                Some(Duration::from_millis(millis)),
-                "{text}"
-            );
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
-        for bad in [
-            "",
-            "90",
-            "s",
-            "1.5s",
-            "-1s",
-            "1d",
-            "10s5m",
-            "1m1m",
-            " 1s",
-            "1 s",
-            "99999999999999999999s",
-        ] {
+        for bad in ["", "90", "s", "1.5s", "-1s", "1d", "10s5m", "1m1m", " 1s", "1 s", "99999999999999999999s"] {
             assert_eq!(parse_duration(bad), None, "{bad}");
         }
     }
@@ -141,16 +112,7 @@ mod tests {
         for (text, bytes) in [("64KiB", 65_536), ("1GiB", 1 << 30), ("512B", 512)] {
             assert_eq!(Bytes::try_from(text.to_owned()), Ok(Bytes(bytes)), "{text}");
         }
-        for bad in [
-            "",
-            "64",
-            "64kb",
-            "KiB",
-            "-1B",
-            "+1B",
-            "99999999999999999999GiB",
-            "18446744073709551615KiB",
-        ] {
+        for bad in ["", "64", "64kb", "KiB", "-1B", "+1B", "99999999999999999999GiB", "18446744073709551615KiB"] {
             assert!(Bytes::try_from(bad.to_owned()).is_err(), "{bad}");
         }
     }

@@ -73,11 +73,7 @@ impl Emulator {
     pub async fn start(settings: Settings) -> io::Result<Self> {
         let listener = TcpListener::bind(settings.listen).await?;
         let addr = listener.local_addr()?;
-        let tls = if settings.tls {
-            Some(tls::make()?)
-        } else {
-            None
-        };
+        let tls = if settings.tls { Some(tls::make()?) } else { None };
         let state = Arc::new(State {
             url: url(addr, settings.tls),
             ca_pem: tls.as_ref().map(|tls| tls.ca_pem.clone()),
@@ -86,13 +82,8 @@ impl Emulator {
             databricks: Workspace::new(settings.databricks)?,
         });
         let acceptor = tls.map(|tls| tls.acceptor);
-        let server =
-            Handle::current().spawn(server::accept(listener, acceptor, Arc::clone(&state)));
-        Ok(Self {
-            addr,
-            state,
-            server,
-        })
+        let server = Handle::current().spawn(server::accept(listener, acceptor, Arc::clone(&state)));
+        Ok(Self { addr, state, server })
     }
 
     /// Where it listens.
@@ -200,18 +191,10 @@ impl State {
         }
     }
 
-    fn answer(
-        &self,
-        operation: Operation,
-        asked: &Asked,
-        plan: &Plan,
-        notes: &mut Vec<String>,
-    ) -> Reply {
+    fn answer(&self, operation: Operation, asked: &Asked, plan: &Plan, notes: &mut Vec<String>) -> Reply {
         match operation {
             Operation::Index => Reply::html(self.databricks.index(&asked.base_url)),
-            Operation::Unknown => {
-                Reply::platform(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND", "No API found")
-            }
+            Operation::Unknown => Reply::platform(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND", "No API found"),
             _ => self.databricks.answer(operation, asked, plan, notes),
         }
     }

@@ -50,10 +50,7 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, state: Arc<Stat
     // Small replies in several writes would otherwise wait for the peer's delayed ACK.
     let _ = stream.set_nodelay(true);
     let reset = Arc::new(AtomicBool::new(false));
-    let stream = Line {
-        stream,
-        reset: Arc::clone(&reset),
-    };
+    let stream = Line { stream, reset: Arc::clone(&reset) };
     match tls {
         None => serve(stream, state, reset).await,
         Some(tls) => {
@@ -64,11 +61,7 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, state: Arc<Stat
     }
 }
 
-async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
-    state: Arc<State>,
-    reset: Arc<AtomicBool>,
-) {
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, state: Arc<State>, reset: Arc<AtomicBool>) {
     let service = service_fn(|request| exchange(Arc::clone(&state), Arc::clone(&reset), request));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new());
@@ -122,22 +115,14 @@ async fn exchange(
 fn response(reply: Reply, truncate: bool) -> Response<ReplyBody> {
     let full = reply.body.len();
     let body = if truncate {
-        ReplyBody {
-            data: Some(reply.body.slice(..full / 2)),
-            cut: Some(Box::pin(sleep(CUT_AFTER))),
-        }
+        ReplyBody { data: Some(reply.body.slice(..full / 2)), cut: Some(Box::pin(sleep(CUT_AFTER))) }
     } else {
-        ReplyBody {
-            data: Some(reply.body),
-            cut: None,
-        }
+        ReplyBody { data: Some(reply.body), cut: None }
     };
     let mut response = Response::new(body);
     *response.status_mut() = reply.status;
     response.headers_mut().extend(reply.headers);
-    response
-        .headers_mut()
-        .insert(CONTENT_LENGTH, HeaderValue::from(full));
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(full));
     response
 }
 
@@ -156,10 +141,7 @@ impl Body for ReplyBody {
     type Data = Bytes;
     type Error = Cut;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         if let Some(data) = self.data.take() {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
@@ -194,21 +176,13 @@ impl Drop for Line {
 }
 
 impl AsyncRead for Line {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Line {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 

@@ -37,10 +37,7 @@ impl<T> Flight<T> {
 }
 
 /// A seat in the flight in the air, or in a new one.
-pub(super) fn join_or_start<S: Source>(
-    lease: &Arc<Lease<S>>,
-    keeper: &Arc<Keeper<S>>,
-) -> (Flight<S::Item>, How) {
+pub(super) fn join_or_start<S: Source>(lease: &Arc<Lease<S>>, keeper: &Arc<Keeper<S>>) -> (Flight<S::Item>, How) {
     let mut state = lease.lock();
     if let Some(flight) = &state.flight {
         return (flight.clone(), How::Coalesced);
@@ -48,9 +45,7 @@ pub(super) fn join_or_start<S: Source>(
     let (sender, receiver) = watch::channel(None);
     state.flight = Some(Flight(receiver.clone()));
     // A vendor whose tokens die within the floor is still asked once per floor only.
-    let not_before = state
-        .landed
-        .map(|landed| landed.after(keeper.rhythm().floor));
+    let not_before = state.landed.map(|landed| landed.after(keeper.rhythm().floor));
     drop(state);
     launch(lease, keeper, sender, Urgency::Waited, not_before);
     (Flight(receiver), How::Miss)
@@ -75,12 +70,7 @@ fn launch<S: Source>(
     urgency: Urgency,
     not_before: Option<Moment>,
 ) {
-    let crew = Crew {
-        lease: Arc::clone(lease),
-        keeper: Arc::clone(keeper),
-        sender: Some(sender),
-        urgency,
-    };
+    let crew = Crew { lease: Arc::clone(lease), keeper: Arc::clone(keeper), sender: Some(sender), urgency };
     keeper.tasks().work(async move {
         if let Some(wait) = not_before.map(|then| then.since(crew.keeper.clock().now())) {
             tokio::time::sleep(wait).await;
@@ -105,10 +95,7 @@ struct Crew<S: Source> {
 impl<S: Source> Crew<S> {
     fn land(mut self, result: Result<(S::Item, Lifetime), Fault>) {
         let landing = match result {
-            Ok((item, lifetime)) => Ok(self.arrived(Grant {
-                item: Arc::new(item),
-                lifetime,
-            })),
+            Ok((item, lifetime)) => Ok(self.arrived(Grant { item: Arc::new(item), lifetime })),
             Err(fault) => Err(self.failed(fault)),
         };
         S::landed(&self.lease, landing.as_ref().map(|_| ()));
@@ -125,9 +112,7 @@ impl<S: Source> Crew<S> {
         state.failure = None;
         state.flight = None;
         drop(state);
-        self.lease
-            .source
-            .arrived(old.as_ref().map(|old| &*old.item), &grant.item);
+        self.lease.source.arrived(old.as_ref().map(|old| &*old.item), &grant.item);
         self.keeper.schedule_renewal(&self.lease, &grant.lifetime);
         grant
     }
@@ -138,16 +123,14 @@ impl<S: Source> Crew<S> {
         let mut state = self.lease.lock();
         state.flight = None;
         let held = state.held.as_ref().map(|held| held.lifetime);
-        let serves =
-            held.filter(|life| judge::judge(life, &policy, now) != judge::Judgement::Expired);
+        let serves = held.filter(|life| judge::judge(life, &policy, now) != judge::Judgement::Expired);
         // Somebody who waited is told at once; only the pace of the background is slow.
         let pace = serves
             .map(|life| judge::background_pace(life.remaining(now), &policy, self.keeper.chance()))
             .filter(|_| self.urgency == Urgency::Ahead || fault.spares_held_tokens());
         let quiet = state.note_failure(&fault, now, pace);
         drop(state);
-        self.keeper
-            .schedule_retry(&self.lease, quiet, serves.is_some());
+        self.keeper.schedule_retry(&self.lease, quiet, serves.is_some());
         fault
     }
 }
@@ -155,9 +138,7 @@ impl<S: Source> Crew<S> {
 impl<S: Source> Drop for Crew<S> {
     fn drop(&mut self) {
         if self.sender.is_some() {
-            tracing::error!(
-                "a fetch panicked; all who waited were told, the next one may try again"
-            );
+            tracing::error!("a fetch panicked; all who waited were told, the next one may try again");
             let fault = self.failed(lost());
             S::landed(&self.lease, Err(&fault));
         }

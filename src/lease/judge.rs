@@ -46,19 +46,12 @@ pub fn judge(life: &Lifetime, policy: &Policy, now: Moment) -> Judgement {
 impl Policy {
     /// The plain policy: hand out down to `min_ttl`, in an outage down to `stale_until`.
     pub fn new(min_ttl: Duration, stale_until: Duration) -> Policy {
-        Policy {
-            min_ttl,
-            asked: min_ttl,
-            stale_until,
-        }
+        Policy { min_ttl, asked: min_ttl, stale_until }
     }
 
     /// The same with a higher `min_ttl` for one ask.
     pub fn raised_to(self, asked: Duration) -> Policy {
-        Policy {
-            asked: asked.max(self.min_ttl),
-            ..self
-        }
+        Policy { asked: asked.max(self.min_ttl), ..self }
     }
 
     /// A vendor may issue tokens that are short of `min_ttl` from the first second. Refusing them
@@ -68,16 +61,8 @@ impl Policy {
         if ttl >= self.min_ttl {
             return self;
         }
-        let asked = if self.asked > self.min_ttl {
-            self.asked
-        } else {
-            ttl / 2
-        };
-        Policy {
-            min_ttl: ttl / 2,
-            asked,
-            stale_until: self.stale_until.min(ttl / 6),
-        }
+        let asked = if self.asked > self.min_ttl { self.asked } else { ttl / 2 };
+        Policy { min_ttl: ttl / 2, asked, stale_until: self.stale_until.min(ttl / 6) }
     }
 
     /// When a thing with this life is to be renewed if nobody asks: some time after it turns ripe,
@@ -130,19 +115,12 @@ mod tests {
 
     use super::*;
 
-    const START: Moment = Moment {
-        wall: 1_700_000_000_000_000_000,
-        boot: 77_000_000_000,
-    };
+    const START: Moment = Moment { wall: 1_700_000_000_000_000_000, boot: 77_000_000_000 };
     const fn secs(n: u64) -> Duration {
         Duration::from_secs(n)
     }
     fn at(age: u64, ttl: u64, policy: Policy) -> Judgement {
-        judge(
-            &Lifetime::new(START, secs(ttl)),
-            &policy,
-            START.after(secs(age)),
-        )
+        judge(&Lifetime::new(START, secs(ttl)), &policy, START.after(secs(age)))
     }
 
     #[test]
@@ -160,10 +138,7 @@ mod tests {
     #[test]
     fn a_raised_min_ttl_makes_a_young_token_stale_for_that_ask_only() {
         let policy = Policy::new(secs(600), secs(310));
-        assert_eq!(
-            at(1200, 3600, policy.raised_to(secs(3000))),
-            Judgement::Stale
-        );
+        assert_eq!(at(1200, 3600, policy.raised_to(secs(3000))), Judgement::Stale);
         assert_eq!(at(1200, 3600, policy), Judgement::Fresh);
         assert_eq!(policy.raised_to(secs(1)), policy);
     }

@@ -68,10 +68,7 @@ impl<S: Source> Keeper<S> {
     }
 
     /// A number between 0 and 1, for jitter.
-    #[expect(
-        clippy::unused_self,
-        reason = "the keeper is where a seeded generator would sit"
-    )]
+    #[expect(clippy::unused_self, reason = "the keeper is where a seeded generator would sit")]
     pub(super) fn chance(&self) -> f64 {
         fastrand::f64()
     }
@@ -92,20 +89,14 @@ impl<S: Source> Keeper<S> {
     pub(super) fn schedule_retry(&self, lease: &Arc<Lease<S>>, quiet: Duration, serves: bool) {
         // Without a value in hand, only things that nobody needs to ask for are tried again.
         if serves || self.rhythm.idle.is_none() {
-            let after = quiet
-                .max(Duration::from_secs(1))
-                .min(self.rhythm.every.unwrap_or(Duration::MAX));
+            let after = quiet.max(Duration::from_secs(1)).min(self.rhythm.every.unwrap_or(Duration::MAX));
             self.schedule(lease, self.clock.now().after(after));
         }
     }
 
     fn schedule(&self, lease: &Arc<Lease<S>>, due: Moment) {
         lease.lock().scheduled = Some(due.boot);
-        self.push(Due {
-            at: due.boot,
-            errand: Errand::Renew,
-            lease: Arc::downgrade(lease),
-        });
+        self.push(Due { at: due.boot, errand: Errand::Renew, lease: Arc::downgrade(lease) });
     }
 
     fn push(&self, due: Due<S>) {
@@ -163,21 +154,14 @@ impl<S: Source> Keeper<S> {
         let asked = state.last_asked;
         let left = state.held.as_ref().map(|held| held.lifetime.remaining(now));
         drop(state);
-        let forgotten = self
-            .rhythm
-            .idle
-            .is_some_and(|idle| asked.is_none_or(|then| now.since(then) >= idle));
+        let forgotten = self.rhythm.idle.is_some_and(|idle| asked.is_none_or(|then| now.since(then) >= idle));
         if in_the_air {
             // The landing will set the next time.
         } else if !forgotten && !lease.source().is_retired() {
             flight::start(lease, self, Urgency::Ahead);
         } else {
             let at = now.after(left.unwrap_or_default()).boot;
-            self.push(Due {
-                at,
-                errand: Errand::Bury,
-                lease: Arc::downgrade(lease),
-            });
+            self.push(Due { at, errand: Errand::Bury, lease: Arc::downgrade(lease) });
         }
     }
 }
@@ -185,10 +169,7 @@ impl<S: Source> Keeper<S> {
 /// Frees what has expired and was not renewed, since nobody asked for it.
 fn bury<S: Source>(lease: &Arc<Lease<S>>, now: Moment) {
     let state = lease.lock();
-    let alive = state
-        .held
-        .as_ref()
-        .is_some_and(|held| !held.lifetime.remaining(now).is_zero());
+    let alive = state.held.as_ref().is_some_and(|held| !held.lifetime.remaining(now).is_zero());
     let busy = state.flight.is_some() || state.scheduled.is_some();
     drop(state);
     if !alive && !busy {

@@ -32,10 +32,7 @@ pub trait Source: Send + Sync + Sized + 'static {
     ///
     /// # Errors
     /// The fault that all who wait are told.
-    fn fetch(
-        &self,
-        urgency: Urgency,
-    ) -> impl Future<Output = Result<(Self::Item, Lifetime), Fault>> + Send;
+    fn fetch(&self, urgency: Urgency) -> impl Future<Output = Result<(Self::Item, Lifetime), Fault>> + Send;
 
     /// The policy by which this thing is renewed when nobody asks.
     fn policy(&self) -> Policy;
@@ -78,10 +75,7 @@ pub struct Grant<T> {
 
 impl<T> Clone for Grant<T> {
     fn clone(&self) -> Self {
-        Grant {
-            item: Arc::clone(&self.item),
-            lifetime: self.lifetime,
-        }
+        Grant { item: Arc::clone(&self.item), lifetime: self.lifetime }
     }
 }
 
@@ -135,10 +129,7 @@ impl<S: Source> Lease<S> {
             discarded: None,
             scheduled: None,
         };
-        Arc::new(Lease {
-            source,
-            state: Mutex::new(state),
-        })
+        Arc::new(Lease { source, state: Mutex::new(state) })
     }
 
     /// Where the thing comes from.
@@ -169,9 +160,7 @@ impl<S: Source> Lease<S> {
         match flight.landing().await {
             Ok(grant) => Ok((grant, how)),
             // The issuer is down, but what we hold may still serve.
-            Err(fault) => self
-                .in_spite_of(&fault, policy, keeper.clock().now())
-                .ok_or(fault),
+            Err(fault) => self.in_spite_of(&fault, policy, keeper.clock().now()).ok_or(fault),
         }
     }
 
@@ -182,10 +171,7 @@ impl<S: Source> Lease<S> {
 
     /// The last failure, if nothing succeeded since.
     pub fn failure(&self) -> Option<Fault> {
-        self.lock()
-            .failure
-            .as_ref()
-            .map(|failure| failure.fault.clone())
+        self.lock().failure.as_ref().map(|failure| failure.fault.clone())
     }
 
     /// Throws away a value that its consumer refused (a revoked token, say), unless it was
@@ -221,9 +207,7 @@ impl<S: Source> Lease<S> {
         let Some(held) = &state.held else {
             return state.without().unwrap_or_else(|| state.hushed(now));
         };
-        let young = state
-            .landed
-            .is_some_and(|landed| now.since(landed) < keeper.rhythm().floor);
+        let young = state.landed.is_some_and(|landed| now.since(landed) < keeper.rhythm().floor);
         let alive = !held.lifetime.remaining(now).is_zero();
         let grant = held.clone();
         match judge::judge(&grant.lifetime, policy, now) {
@@ -231,29 +215,16 @@ impl<S: Source> Lease<S> {
             Judgement::Ripe if state.wants_renewal(now) => Verdict::ServeAndRenew(grant, How::Hit),
             Judgement::Ripe => Verdict::Serve(grant, How::Hit),
             // The issuer gave us no better one a moment ago, so asking again would be a storm.
-            Judgement::Stale | Judgement::Expired if young && alive => {
-                Verdict::Serve(grant, How::Hit)
-            }
+            Judgement::Stale | Judgement::Expired if young && alive => Verdict::Serve(grant, How::Hit),
             Judgement::Stale if state.fails_and_spares() => {
                 let due = state.wants_renewal(now);
-                if due {
-                    Verdict::ServeAndRenew(grant, How::Stale)
-                } else {
-                    Verdict::Serve(grant, How::Stale)
-                }
+                if due { Verdict::ServeAndRenew(grant, How::Stale) } else { Verdict::Serve(grant, How::Stale) }
             }
-            Judgement::Stale | Judgement::Expired => {
-                state.without().unwrap_or_else(|| state.hushed(now))
-            }
+            Judgement::Stale | Judgement::Expired => state.without().unwrap_or_else(|| state.hushed(now)),
         }
     }
 
-    fn in_spite_of(
-        &self,
-        fault: &Fault,
-        policy: &Policy,
-        now: Moment,
-    ) -> Option<(Grant<S::Item>, How)> {
+    fn in_spite_of(&self, fault: &Fault, policy: &Policy, now: Moment) -> Option<(Grant<S::Item>, How)> {
         let held = self.lock().held.clone()?;
         match judge::judge(&held.lifetime, policy, now) {
             Judgement::Fresh | Judgement::Ripe => Some((held, How::Hit)),
@@ -289,41 +260,24 @@ impl<S: Source> State<S> {
     /// Whether nobody sees to a renewal yet, and none has just failed.
     fn wants_renewal(&self, now: Moment) -> bool {
         let quiet = |failure: &Failure| now.since(failure.at) < failure.quiet;
-        self.flight.is_none()
-            && self.scheduled.is_none()
-            && !self.failure.as_ref().is_some_and(quiet)
+        self.flight.is_none() && self.scheduled.is_none() && !self.failure.as_ref().is_some_and(quiet)
     }
 
     fn fails_and_spares(&self) -> bool {
-        self.failure
-            .as_ref()
-            .is_some_and(|failure| failure.fault.spares_held_tokens())
+        self.failure.as_ref().is_some_and(|failure| failure.fault.spares_held_tokens())
     }
 
     /// Notes a failure and says for how long the background keeps quiet about it.
     fn note_failure(&mut self, fault: &Fault, now: Moment, pace: Option<Duration>) -> Duration {
-        let in_a_row = self
-            .failure
-            .as_ref()
-            .map_or(0, |failure| failure.in_a_row)
-            .saturating_add(1);
+        let in_a_row = self.failure.as_ref().map_or(0, |failure| failure.in_a_row).saturating_add(1);
         let remembered = judge::remembered_for(fault, in_a_row);
         let quiet = pace.map_or(remembered, |pace| pace.max(remembered));
-        self.failure = Some(Failure {
-            fault: fault.clone(),
-            in_a_row,
-            at: now,
-            remembered,
-            quiet,
-        });
+        self.failure = Some(Failure { fault: fault.clone(), in_a_row, at: now, remembered, quiet });
         quiet
     }
 }
 
 /// What waiters are told when a flight is lost: its task panicked, or the process is stopping.
 fn lost() -> Fault {
-    Fault::new(
-        Code::Internal,
-        "the work for this request was lost; see the log",
-    )
+    Fault::new(Code::Internal, "the work for this request was lost; see the log")
 }

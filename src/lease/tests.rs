@@ -77,30 +77,17 @@ const fn secs(n: u64) -> Duration {
 fn bench() -> Bench {
     let start = Instant::now();
     let clock = Clock::driven_by(move || start.elapsed());
-    let rhythm = Rhythm {
-        floor: secs(10),
-        idle: Some(secs(1800)),
-        every: None,
-        deadline: secs(60),
-    };
+    let rhythm = Rhythm { floor: secs(10), idle: Some(secs(1800)), every: None, deadline: secs(60) };
     let keeper = Keeper::start(clock.clone(), Tasks::new(), rhythm);
     let lease = Lease::new(Issuer {
         clock: clock.clone(),
-        script: Mutex::new(Script {
-            ttl: HOUR,
-            takes: Duration::from_millis(200),
-            outcome: Outcome::Issue,
-        }),
+        script: Mutex::new(Script { ttl: HOUR, takes: Duration::from_millis(200), outcome: Outcome::Issue }),
         issued: AtomicU64::new(0),
         attempts: AtomicUsize::new(0),
         lapsed: AtomicUsize::new(0),
         policy: Policy::new(secs(600), secs(310)),
     });
-    Bench {
-        clock,
-        keeper,
-        lease,
-    }
+    Bench { clock, keeper, lease }
 }
 
 impl Bench {
@@ -110,9 +97,7 @@ impl Bench {
 
     async fn ask_with(&self, policy: Policy) -> Result<(u64, How), Code> {
         let answer = self.lease.ask(&self.keeper, &policy).await;
-        answer
-            .map(|(grant, how)| (*grant.item, how))
-            .map_err(|fault| fault.code())
+        answer.map(|(grant, how)| (*grant.item, how)).map_err(|fault| fault.code())
     }
 
     fn script(&self, outcome: Outcome) {
@@ -145,17 +130,8 @@ async fn row_7_a_thousand_cold_asks_are_one_fetch() {
     let bench = bench();
     let asks = (0..1000).map(|_| bench.ask());
     let answers = futures_util::future::join_all(asks).await;
-    assert_eq!(
-        answers.iter().filter(|a| **a == Ok((1, How::Miss))).count(),
-        1
-    );
-    assert_eq!(
-        answers
-            .iter()
-            .filter(|a| **a == Ok((1, How::Coalesced)))
-            .count(),
-        999
-    );
+    assert_eq!(answers.iter().filter(|a| **a == Ok((1, How::Miss))).count(), 1);
+    assert_eq!(answers.iter().filter(|a| **a == Ok((1, How::Coalesced))).count(), 999);
     assert_eq!(bench.attempts(), 1);
 }
 
@@ -170,11 +146,7 @@ async fn row_37_the_first_caller_may_go_and_so_may_all() {
     let only = tokio::time::timeout(Duration::from_millis(50), bench.ask()).await;
     assert!(only.is_err());
     sleep(secs(1)).await;
-    assert_eq!(
-        bench.ask().await,
-        Ok((1, How::Hit)),
-        "the work was not thrown away"
-    );
+    assert_eq!(bench.ask().await, Ok((1, How::Hit)), "the work was not thrown away");
     assert_eq!(bench.attempts(), 1);
 }
 
@@ -183,10 +155,7 @@ async fn row_39_a_panic_is_told_to_all_once_and_the_next_ask_works() {
     let bench = bench();
     bench.script(Outcome::Panic);
     let answers = futures_util::future::join_all((0..5).map(|_| bench.ask())).await;
-    assert!(
-        answers.iter().all(|answer| *answer == Err(Code::Internal)),
-        "{answers:?}"
-    );
+    assert!(answers.iter().all(|answer| *answer == Err(Code::Internal)), "{answers:?}");
     assert_eq!(bench.attempts(), 1, "five waiters are not five panics");
     bench.script(Outcome::Issue);
     assert_eq!(bench.ask().await, Ok((1, How::Miss)));
@@ -199,11 +168,7 @@ async fn row_10_a_ripe_token_is_handed_out_and_renewed_behind_it() {
     sleep(secs(2300)).await; // asked for within the idle time, then ripe at 2400
     assert_eq!(bench.ask().await, Ok((1, How::Hit)));
     sleep(secs(400)).await;
-    assert_eq!(
-        bench.ask().await,
-        Ok((2, How::Hit)),
-        "renewed ahead, nobody waited"
-    );
+    assert_eq!(bench.ask().await, Ok((2, How::Hit)), "renewed ahead, nobody waited");
     assert_eq!(bench.attempts(), 2);
 }
 
@@ -212,21 +177,9 @@ async fn what_nobody_asks_for_is_not_renewed_and_lapses() {
     let bench = bench();
     assert_eq!(bench.ask().await, Ok((1, How::Miss)));
     sleep(secs(3590)).await;
-    assert_eq!(
-        (
-            bench.attempts(),
-            bench.lease.source().lapsed.load(Ordering::Relaxed)
-        ),
-        (1, 0)
-    );
+    assert_eq!((bench.attempts(), bench.lease.source().lapsed.load(Ordering::Relaxed)), (1, 0));
     sleep(secs(60)).await;
-    assert_eq!(
-        (
-            bench.attempts(),
-            bench.lease.source().lapsed.load(Ordering::Relaxed)
-        ),
-        (1, 1)
-    );
+    assert_eq!((bench.attempts(), bench.lease.source().lapsed.load(Ordering::Relaxed)), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -239,13 +192,7 @@ async fn an_idle_token_that_is_asked_for_again_is_renewed_and_outlives_its_buria
     assert_eq!(bench.ask().await, Ok((2, How::Hit)));
     sleep(secs(1000)).await; // past the end of the first one
     assert_eq!(bench.ask().await, Ok((2, How::Hit)));
-    assert_eq!(
-        (
-            bench.attempts(),
-            bench.lease.source().lapsed.load(Ordering::Relaxed)
-        ),
-        (2, 0)
-    );
+    assert_eq!((bench.attempts(), bench.lease.source().lapsed.load(Ordering::Relaxed)), (2, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -339,11 +286,7 @@ async fn row_27_short_lived_tokens_cause_no_loop() {
         sleep(Duration::from_millis(500)).await;
         assert!(matches!(bench.ask().await, Ok((_, How::Hit))));
     }
-    assert!(
-        bench.attempts() <= 3,
-        "{} attempts in 100 s",
-        bench.attempts()
-    );
+    assert!(bench.attempts() <= 3, "{} attempts in 100 s", bench.attempts());
 }
 
 #[tokio::test(start_paused = true)]
@@ -355,11 +298,7 @@ async fn tokens_that_die_at_once_are_minted_every_ten_seconds_at_most() {
         assert!(bench.ask().await.is_ok(), "never an error loop");
         sleep(Duration::from_millis(100)).await;
     }
-    assert!(
-        bench.attempts() <= 11,
-        "{} attempts in 100 s",
-        bench.attempts()
-    );
+    assert!(bench.attempts() <= 11, "{} attempts in 100 s", bench.attempts());
 }
 
 #[tokio::test(start_paused = true)]
@@ -381,30 +320,14 @@ async fn clock_jumps_expire_a_token_early_and_never_late() {
     let bench = bench();
     assert_eq!(bench.ask().await, Ok((1, How::Miss)));
     bench.clock.step_wall(-7200);
-    assert_eq!(
-        bench.ask().await,
-        Ok((1, How::Hit)),
-        "a step back keeps the token"
-    );
+    assert_eq!(bench.ask().await, Ok((1, How::Hit)), "a step back keeps the token");
     sleep(secs(3100)).await;
-    assert_eq!(
-        bench.ask().await,
-        Ok((2, How::Miss)),
-        "and does not prolong it"
-    );
+    assert_eq!(bench.ask().await, Ok((2, How::Miss)), "and does not prolong it");
     bench.clock.step_wall(4000);
     sleep(secs(11)).await;
-    assert_eq!(
-        bench.ask().await,
-        Ok((3, How::Miss)),
-        "a step forward ends it"
-    );
+    assert_eq!(bench.ask().await, Ok((3, How::Miss)), "a step forward ends it");
     bench.clock.suspend(HOUR);
-    assert_eq!(
-        bench.ask().await,
-        Ok((4, How::Miss)),
-        "and so does a long sleep"
-    );
+    assert_eq!(bench.ask().await, Ok((4, How::Miss)), "and so does a long sleep");
 }
 
 #[tokio::test(start_paused = true)]
@@ -412,24 +335,12 @@ async fn row_28_many_refusals_of_one_value_cause_one_renewal() {
     let bench = bench();
     let policy = bench.lease.source().policy;
     let (grant, _) = bench.lease.ask(&bench.keeper, &policy).await.unwrap();
-    let again: Vec<bool> = (0..500)
-        .map(|_| bench.lease.discard(&grant.item, bench.clock.now()))
-        .collect();
+    let again: Vec<bool> = (0..500).map(|_| bench.lease.discard(&grant.item, bench.clock.now())).collect();
     assert!(again.iter().all(|again| *again));
-    assert_eq!(
-        bench.ask().await,
-        Ok((2, How::Miss)),
-        "the floor does not hold this up"
-    );
+    assert_eq!(bench.ask().await, Ok((2, How::Miss)), "the floor does not hold this up");
     let (second, _) = bench.lease.ask(&bench.keeper, &policy).await.unwrap();
-    assert!(
-        !bench.lease.discard(&second.item, bench.clock.now()),
-        "refused again at once: not our token's fault"
-    );
-    assert!(
-        bench.lease.discard(&grant.item, bench.clock.now()),
-        "a late refusal of the old one changes nothing"
-    );
+    assert!(!bench.lease.discard(&second.item, bench.clock.now()), "refused again at once: not our token's fault");
+    assert!(bench.lease.discard(&grant.item, bench.clock.now()), "a late refusal of the old one changes nothing");
     assert_eq!(bench.ask().await, Ok((2, How::Hit)));
     assert_eq!(bench.attempts(), 2);
 }
@@ -437,12 +348,7 @@ async fn row_28_many_refusals_of_one_value_cause_one_renewal() {
 #[tokio::test(start_paused = true)]
 async fn things_without_an_end_are_polled_and_a_bad_read_keeps_the_old() {
     let mut bench = bench();
-    let rhythm = Rhythm {
-        floor: Duration::ZERO,
-        idle: None,
-        every: Some(secs(5)),
-        deadline: secs(5),
-    };
+    let rhythm = Rhythm { floor: Duration::ZERO, idle: None, every: Some(secs(5)), deadline: secs(5) };
     bench.keeper = Keeper::start(bench.clock.clone(), Tasks::new(), rhythm);
     assert_eq!(bench.ask().await, Ok((1, How::Miss)));
     sleep(secs(6)).await;
@@ -452,9 +358,5 @@ async fn things_without_an_end_are_polled_and_a_bad_read_keeps_the_old() {
     assert_eq!(bench.ask().await, Ok((2, How::Hit)));
     bench.script(Outcome::Issue);
     sleep(secs(6)).await;
-    assert_eq!(
-        bench.ask().await,
-        Ok((3, How::Hit)),
-        "picked up at the next poll"
-    );
+    assert_eq!(bench.ask().await, Ok((3, How::Hit)), "picked up at the next poll");
 }

@@ -23,11 +23,16 @@ fn limiter(per_second: u32, max_wait: u64, max_waiting: usize) -> (Arc<Limiter>,
 /// The most that fall into any half-open second.
 fn most_in_a_second(mut starts: Vec<Duration>) -> usize {
     starts.sort();
-    let within = |from: &Duration| starts.iter().filter(|s| **s >= *from && **s - *from < Duration::from_secs(1)).count();
+    let within =
+        |from: &Duration| starts.iter().filter(|s| **s >= *from && **s - *from < Duration::from_secs(1)).count();
     starts.iter().map(within).max().unwrap_or(0)
 }
 
-async fn storm(limiter: &Arc<Limiter>, metrics: &LoadMetrics, viewers: impl Iterator<Item = String>) -> Vec<Result<Duration, Fault>> {
+async fn storm(
+    limiter: &Arc<Limiter>,
+    metrics: &LoadMetrics,
+    viewers: impl Iterator<Item = String>,
+) -> Vec<Result<Duration, Fault>> {
     let begin = Instant::now();
     let loads = viewers.map(|viewer| {
         let (limiter, metrics) = (Arc::clone(limiter), metrics.clone());
@@ -67,7 +72,10 @@ async fn who_would_wait_too_long_is_told_at_once_and_truthfully() {
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_one_viewer_does_not_starve_another() {
     let (limiter, metrics) = limiter(20, 10, 5000);
-    let flood = { let (l, m) = (Arc::clone(&limiter), metrics.clone()); async move { storm(&l, &m, std::iter::repeat_n("a".to_owned(), 150)).await } };
+    let flood = {
+        let (l, m) = (Arc::clone(&limiter), metrics.clone());
+        async move { storm(&l, &m, std::iter::repeat_n("a".to_owned(), 150)).await }
+    };
     let late = async {
         sleep(Duration::from_millis(100)).await;
         storm(&limiter, &metrics, std::iter::repeat_n("b".to_owned(), 5)).await
@@ -92,7 +100,8 @@ async fn who_hangs_up_costs_no_start_and_leaves_no_trace() {
 #[tokio::test(start_paused = true)]
 async fn one_viewer_has_a_limit_of_its_own() {
     let (limiter, metrics) = limiter(1000, 5, 100);
-    let strict = Limiter::new(LoadLimit { per_viewer_per_second: 5, ..limiter.limit().clone() }, Clock::system(), Tasks::new());
+    let strict =
+        Limiter::new(LoadLimit { per_viewer_per_second: 5, ..limiter.limit().clone() }, Clock::system(), Tasks::new());
     for _ in 0..5 {
         assert!(strict.start("v", &metrics).await.is_ok());
     }

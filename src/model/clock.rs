@@ -26,10 +26,7 @@ impl Moment {
     /// The moment `by` later.
     pub fn after(self, by: Duration) -> Moment {
         let nanos = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-        Moment {
-            wall: self.wall.saturating_add_unsigned(nanos),
-            boot: self.boot.saturating_add(nanos),
-        }
+        Moment { wall: self.wall.saturating_add_unsigned(nanos), boot: self.boot.saturating_add(nanos) }
     }
 
     /// Whole seconds since the Unix epoch.
@@ -68,9 +65,7 @@ impl Clock {
     /// Steps the wall clock alone, as NTP or a person would. Only a driven clock can be stepped.
     pub fn step_wall(&self, seconds: i64) {
         if let Some(driven) = &self.0 {
-            driven
-                .wall
-                .fetch_add(seconds.saturating_mul(1_000_000_000), Ordering::Relaxed);
+            driven.wall.fetch_add(seconds.saturating_mul(1_000_000_000), Ordering::Relaxed);
         }
     }
 
@@ -98,28 +93,17 @@ impl std::fmt::Debug for Driven {
 
 impl Driven {
     fn now(&self) -> Moment {
-        Moment {
-            wall: self.wall.load(Ordering::Relaxed),
-            boot: self.boot.load(Ordering::Relaxed),
-        }
-        .after((self.elapsed)())
+        Moment { wall: self.wall.load(Ordering::Relaxed), boot: self.boot.load(Ordering::Relaxed) }
+            .after((self.elapsed)())
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the clock that the others are told to use"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is the clock that the others are told to use")]
 fn system_now() -> Moment {
     let wall = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| {
-            i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-        });
-    Moment {
-        wall,
-        boot: boot_nanos(),
-    }
+        .map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
+    Moment { wall, boot: boot_nanos() }
 }
 
 fn boot_nanos() -> u64 {
@@ -129,13 +113,10 @@ fn boot_nanos() -> u64 {
     #[cfg(not(target_os = "linux"))]
     let id = rustix::time::ClockId::Monotonic;
     let time = rustix::time::clock_gettime(id);
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
-        + u64::try_from(time.tv_nsec).unwrap_or(0)
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
 /// An RFC 3339 timestamp in UTC with whole seconds, such as `2026-11-21T17:00:00Z`.
 pub fn rfc3339(unix_seconds: i64) -> String {
-    jiff::Timestamp::from_second(unix_seconds)
-        .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
-        .to_string()
+    jiff::Timestamp::from_second(unix_seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
 }

@@ -101,19 +101,12 @@ impl Fault {
     /// A fault with a public sentence. The sentence holds no secret, token, external value or
     /// viewer id: it goes to callers and logs as it is.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Fault {
-        Fault(Arc::new(Inner {
-            code,
-            detail: detail.into(),
-            retry_after: None,
-        }))
+        Fault(Arc::new(Inner { code, detail: detail.into(), retry_after: None }))
     }
 
     /// The same fault, with the time after which another try makes sense.
     pub fn retry_after(self, after: Duration) -> Fault {
-        Fault(Arc::new(Inner {
-            retry_after: Some(after),
-            ..Inner::clone(&self.0)
-        }))
+        Fault(Arc::new(Inner { retry_after: Some(after), ..Inner::clone(&self.0) }))
     }
 
     /// What happened.

@@ -19,27 +19,17 @@ pub struct Lifetime {
 impl Lifetime {
     /// `ttl` from `start`, at most [`LONGEST`].
     pub fn new(start: Moment, ttl: Duration) -> Lifetime {
-        Lifetime {
-            start,
-            ttl: ttl.min(LONGEST),
-        }
+        Lifetime { start, ttl: ttl.min(LONGEST) }
     }
 
     /// A thing that is only ever replaced, such as the content of a secret file.
     pub fn unbounded(start: Moment) -> Lifetime {
-        Lifetime {
-            start,
-            ttl: Duration::MAX,
-        }
+        Lifetime { start, ttl: Duration::MAX }
     }
 
     /// The smaller of two claims on one life: the relative `expires_in` and, where the token says
     /// it itself, the absolute `exp` (RFC 7519 section 4.1.4, in Unix seconds).
-    pub fn smaller_of(
-        start: Moment,
-        expires_in: Option<Duration>,
-        exp: Option<i64>,
-    ) -> Option<Lifetime> {
+    pub fn smaller_of(start: Moment, expires_in: Option<Duration>, exp: Option<i64>) -> Option<Lifetime> {
         let by_exp = exp.map(|exp| {
             let nanos = i128::from(exp) * 1_000_000_000 - i128::from(start.wall);
             Duration::from_nanos(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX))
@@ -64,9 +54,7 @@ impl Lifetime {
 
     /// What is left, judged by the clock that gives less.
     pub fn remaining(&self, now: Moment) -> Duration {
-        let by_wall = Duration::from_nanos(
-            u64::try_from(now.wall.saturating_sub(self.start.wall)).unwrap_or(0),
-        );
+        let by_wall = Duration::from_nanos(u64::try_from(now.wall.saturating_sub(self.start.wall)).unwrap_or(0));
         self.ttl.saturating_sub(now.since(self.start).max(by_wall))
     }
 
@@ -80,10 +68,7 @@ impl Lifetime {
 mod tests {
     use super::*;
 
-    const NOON: Moment = Moment {
-        wall: 1_000_000_000_000_000_000,
-        boot: 5_000_000_000,
-    };
+    const NOON: Moment = Moment { wall: 1_000_000_000_000_000_000, boot: 5_000_000_000 };
 
     #[test]
     fn row_26_the_smaller_of_expires_in_and_exp_wins() {
@@ -101,19 +86,10 @@ mod tests {
     #[test]
     fn either_clock_ends_a_life() {
         let life = Lifetime::new(NOON, Duration::from_secs(100));
-        let wall_jumped = Moment {
-            wall: NOON.wall + 99_000_000_000,
-            boot: NOON.boot,
-        };
+        let wall_jumped = Moment { wall: NOON.wall + 99_000_000_000, boot: NOON.boot };
         assert_eq!(life.remaining(wall_jumped), Duration::from_secs(1));
-        let wall_stepped_back = Moment {
-            wall: 0,
-            boot: NOON.boot + 60_000_000_000,
-        };
+        let wall_stepped_back = Moment { wall: 0, boot: NOON.boot + 60_000_000_000 };
         assert_eq!(life.remaining(wall_stepped_back), Duration::from_secs(40));
-        assert_eq!(
-            life.remaining(NOON.after(Duration::from_secs(101))),
-            Duration::ZERO
-        );
+        assert_eq!(life.remaining(NOON.after(Duration::from_secs(101))), Duration::ZERO);
     }
 }

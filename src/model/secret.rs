@@ -18,10 +18,7 @@ impl Secret {
     /// Takes the text into custody.
     pub fn new(text: String) -> Secret {
         let digest = sha256(text.as_bytes());
-        Secret {
-            text: SecretString::from(text),
-            digest,
-        }
+        Secret { text: SecretString::from(text), digest }
     }
 
     /// The text itself. Each use is a place to review.
@@ -58,14 +55,11 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 /// far too little to be of use to anybody else.
 pub fn short_hex(digest: &[u8]) -> String {
     use std::fmt::Write;
-    digest
-        .iter()
-        .take(8)
-        .fold(String::with_capacity(16), |mut hex, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    digest.iter().take(8).fold(String::with_capacity(16), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 #[cfg(test)]

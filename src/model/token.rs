@@ -17,10 +17,7 @@ pub struct Token {
 impl Token {
     /// Takes a token as it came.
     pub fn new(text: &str) -> Token {
-        Token {
-            fingerprint: short_hex(&sha256(text.as_bytes())).into(),
-            text: text.into(),
-        }
+        Token { fingerprint: short_hex(&sha256(text.as_bytes())).into(), text: text.into() }
     }
 
     /// The token itself. Each use is a place to review.
@@ -44,8 +41,7 @@ impl Token {
     /// `atob`, which knows no base64url: `-` or `_` in the payload makes it give up the dashboard
     /// (measured with aibi-client 1.0.3).
     pub fn breaks_atob(&self) -> bool {
-        self.payload()
-            .is_some_and(|payload| payload.contains(['-', '_']))
+        self.payload().is_some_and(|payload| payload.contains(['-', '_']))
     }
 
     fn payload(&self) -> Option<&str> {
@@ -75,20 +71,14 @@ impl Claims {
     /// `exp` in whole Unix seconds, rounded down.
     pub fn exp(&self) -> Option<i64> {
         let exp = self.exp.as_ref()?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "saturates, and the value is an upper bound"
-        )]
-        exp.as_i64()
-            .or_else(|| exp.as_f64().map(|seconds| seconds as i64))
+        #[expect(clippy::cast_possible_truncation, reason = "saturates, and the value is an upper bound")]
+        exp.as_i64().or_else(|| exp.as_f64().map(|seconds| seconds as i64))
     }
 
     /// Whether `custom.claim` is there as a non-empty text.
     pub fn has_custom_claim(&self) -> bool {
         let claim = self.custom.as_ref().and_then(|custom| custom.get("claim"));
-        claim
-            .and_then(|claim| claim.as_str())
-            .is_some_and(|claim| !claim.is_empty())
+        claim.and_then(|claim| claim.as_str()).is_some_and(|claim| !claim.is_empty())
     }
 }
 
@@ -102,9 +92,7 @@ mod tests {
 
     #[test]
     fn reads_exp_and_the_custom_claim() {
-        let claims = jwt(r#"{"exp":1795284000,"custom":{"claim":"urn:x"}}"#)
-            .claims()
-            .unwrap_or_default();
+        let claims = jwt(r#"{"exp":1795284000,"custom":{"claim":"urn:x"}}"#).claims().unwrap_or_default();
         assert_eq!(claims.exp(), Some(1_795_284_000));
         assert!(claims.has_custom_claim());
         let claims = jwt(r#"{"exp":17.9}"#).claims().unwrap_or_default();
@@ -125,10 +113,7 @@ mod tests {
     #[test]
     fn debug_shows_the_fingerprint_only() {
         let token = Token::new("eyJhbGciOi.secret.part");
-        assert_eq!(
-            format!("{token:?}"),
-            format!("Token({})", token.fingerprint())
-        );
+        assert_eq!(format!("{token:?}"), format!("Token({})", token.fingerprint()));
         assert_eq!(token.fingerprint().len(), 16);
     }
 }

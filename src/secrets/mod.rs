@@ -28,10 +28,7 @@ pub struct SecretLease {
 #[derive(Clone)]
 enum Kind {
     Fixed(Secret),
-    File {
-        lease: Arc<Lease<SecretFile>>,
-        keeper: Arc<Keeper<SecretFile>>,
-    },
+    File { lease: Arc<Lease<SecretFile>>, keeper: Arc<Keeper<SecretFile>> },
 }
 
 /// Opens the secrets of a config.
@@ -45,17 +42,8 @@ pub struct Vault {
 impl Vault {
     /// A vault whose files are polled from now on.
     pub fn new(clock: Clock, tasks: Tasks, metrics: Metrics, environment: Environment) -> Vault {
-        let rhythm = Rhythm {
-            floor: Duration::ZERO,
-            idle: None,
-            every: Some(POLL),
-            deadline: Duration::from_secs(10),
-        };
-        Vault {
-            keeper: Keeper::start(clock, tasks, rhythm),
-            metrics,
-            environment,
-        }
+        let rhythm = Rhythm { floor: Duration::ZERO, idle: None, every: Some(POLL), deadline: Duration::from_secs(10) };
+        Vault { keeper: Keeper::start(clock, tasks, rhythm), metrics, environment }
     }
 
     /// Opens the secret `name` (its key in the config).
@@ -66,9 +54,7 @@ impl Vault {
         let kind = match reference {
             SecretRef::Env(variable) => {
                 let text = self.environment.get(variable);
-                let text = text.ok_or_else(|| {
-                    format!("{name}: the environment variable {variable} is not set")
-                })?;
+                let text = text.ok_or_else(|| format!("{name}: the environment variable {variable} is not set"))?;
                 Kind::Fixed(Secret::new(text.to_owned()))
             }
             SecretRef::File(path) => {
@@ -79,14 +65,8 @@ impl Vault {
                     clock: self.keeper.clock().clone(),
                 };
                 let lease = Lease::new(source);
-                lease
-                    .ask(&self.keeper, &POLICY)
-                    .await
-                    .map_err(|fault| fault.detail().to_owned())?;
-                Kind::File {
-                    lease,
-                    keeper: Arc::clone(&self.keeper),
-                }
+                lease.ask(&self.keeper, &POLICY).await.map_err(|fault| fault.detail().to_owned())?;
+                Kind::File { lease, keeper: Arc::clone(&self.keeper) }
             }
         };
         Ok(SecretLease { kind })
@@ -97,9 +77,7 @@ impl SecretLease {
     /// A secret that is given in a test.
     #[cfg(test)]
     pub fn fixed(text: &str) -> SecretLease {
-        SecretLease {
-            kind: Kind::Fixed(Secret::new(text.into())),
-        }
+        SecretLease { kind: Kind::Fixed(Secret::new(text.into())) }
     }
 
     /// The secret as last read. Never waits.
@@ -110,9 +88,7 @@ impl SecretLease {
         match &self.kind {
             Kind::Fixed(secret) => Ok(secret.clone()),
             Kind::File { lease, .. } => {
-                let held = lease
-                    .held()
-                    .ok_or_else(|| Fault::new(Code::Internal, "a secret was never read"))?;
+                let held = lease.held().ok_or_else(|| Fault::new(Code::Internal, "a secret was never read"))?;
                 Ok(Secret::clone(&held.item))
             }
         }
@@ -140,11 +116,7 @@ impl SecretLease {
 }
 
 /// Never judged by age: a secret is good until there is another one.
-const POLICY: Policy = Policy {
-    min_ttl: Duration::ZERO,
-    asked: Duration::ZERO,
-    stale_until: Duration::ZERO,
-};
+const POLICY: Policy = Policy { min_ttl: Duration::ZERO, asked: Duration::ZERO, stale_until: Duration::ZERO };
 
 /// A file with a secret in it.
 pub struct SecretFile {
@@ -198,19 +170,14 @@ pub async fn read_text(path: &Path) -> Result<String, (Reading, String)> {
         }
         std::fs::read_to_string(&path)
     });
-    let text = read
-        .await
-        .map_err(|_| (Reading::Unreadable, "reading was interrupted".to_owned()))?;
+    let text = read.await.map_err(|_| (Reading::Unreadable, "reading was interrupted".to_owned()))?;
     let text = text.map_err(|error| (Reading::Unreadable, error.to_string()))?;
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
         return Err((Reading::Empty, "is empty".to_owned()));
     }
     if text.contains('\0') {
-        return Err((
-            Reading::Unreadable,
-            "holds NUL bytes, so it is half written or no text".to_owned(),
-        ));
+        return Err((Reading::Unreadable, "holds NUL bytes, so it is half written or no text".to_owned()));
     }
     Ok(text.to_owned())
 }
@@ -221,46 +188,24 @@ mod tests {
 
     fn vault() -> Vault {
         let environment = Environment::from([("SECRET", "from-env")]);
-        Vault::new(
-            Clock::system(),
-            Tasks::new(),
-            Metrics::new().unwrap(),
-            environment,
-        )
+        Vault::new(Clock::system(), Tasks::new(), Metrics::new().unwrap(), environment)
     }
 
     #[tokio::test]
     async fn files_are_trimmed_and_variables_taken() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, "\u{feff}dose1\r\n").unwrap();
-        let secret = vault()
-            .open("s", &SecretRef::File(file.path().into()))
-            .await
-            .unwrap();
+        let secret = vault().open("s", &SecretRef::File(file.path().into())).await.unwrap();
         assert_eq!(secret.current().unwrap().expose(), "dose1");
-        let secret = vault()
-            .open("s", &SecretRef::Env("SECRET".into()))
-            .await
-            .unwrap();
+        let secret = vault().open("s", &SecretRef::Env("SECRET".into())).await.unwrap();
         assert_eq!(secret.current().unwrap().expose(), "from-env");
     }
 
     #[tokio::test]
     async fn a_missing_secret_is_an_error_that_names_it() {
-        let error = vault()
-            .open("upstreams.a.auth", &SecretRef::File("/nowhere/x".into()))
-            .await
-            .err()
-            .unwrap();
-        assert!(
-            error.contains("upstreams.a.auth") && error.contains("/nowhere/x"),
-            "{error}"
-        );
-        let error = vault()
-            .open("upstreams.a.auth", &SecretRef::Env("UNSET".into()))
-            .await
-            .err()
-            .unwrap();
+        let error = vault().open("upstreams.a.auth", &SecretRef::File("/nowhere/x".into())).await.err().unwrap();
+        assert!(error.contains("upstreams.a.auth") && error.contains("/nowhere/x"), "{error}");
+        let error = vault().open("upstreams.a.auth", &SecretRef::Env("UNSET".into())).await.err().unwrap();
         assert!(error.contains("UNSET"), "{error}");
     }
 
@@ -268,10 +213,7 @@ mod tests {
     async fn row_38_the_latest_is_read_at_once_and_bad_content_changes_nothing() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, "old").unwrap();
-        let secret = vault()
-            .open("s", &SecretRef::File(file.path().into()))
-            .await
-            .unwrap();
+        let secret = vault().open("s", &SecretRef::File(file.path().into())).await.unwrap();
         for bad in ["", "\n\n", "half\0"] {
             std::fs::write(&file, bad).unwrap();
             assert_eq!(secret.latest().await.unwrap().expose(), "old");

@@ -60,14 +60,9 @@ impl Audit {
 
     /// Writes to stderr until the process ends.
     pub fn to_stderr() -> Audit {
-        let trail = Arc::new(Trail {
-            lines: Mutex::default(),
-            bell: Condvar::new(),
-        });
+        let trail = Arc::new(Trail { lines: Mutex::default(), bell: Condvar::new() });
         let writer = Arc::clone(&trail);
-        let spawned = std::thread::Builder::new()
-            .name("audit".into())
-            .spawn(move || writer.write_for_ever());
+        let spawned = std::thread::Builder::new().name("audit".into()).spawn(move || writer.write_for_ever());
         if spawned.is_err() {
             tracing::error!("the audit trail has no thread to write it");
         }
@@ -121,10 +116,7 @@ impl Trail {
         // Nobody is left to be told of an error on stderr.
         let _ = std::io::stderr().lock().write_all(&text);
         if lost > 0 {
-            tracing::error!(
-                lost,
-                "audit lines were lost, since stderr takes them too slowly"
-            );
+            tracing::error!(lost, "audit lines were lost, since stderr takes them too slowly");
         }
     }
 }
@@ -225,10 +217,7 @@ mod tests {
             caller,
         });
         let text = String::from_utf8(lines.text).unwrap();
-        let lines: Vec<serde_json::Value> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines[0]["timestamp"], "2026-11-21T18:00:00Z");
         assert_eq!(lines[0]["decision"], "granted");
         assert_eq!(lines[0]["viewer"], viewer.as_str());
@@ -238,14 +227,8 @@ mod tests {
 
     #[test]
     fn pseudonyms_are_stable_under_one_key_only() {
-        let (a, b) = (
-            Pseudonyms::keyed(&Secret::new("a".into())),
-            Pseudonyms::keyed(&Secret::new("b".into())),
-        );
-        assert_eq!(
-            a.short("x"),
-            Pseudonyms::keyed(&Secret::new("a".into())).short("x")
-        );
+        let (a, b) = (Pseudonyms::keyed(&Secret::new("a".into())), Pseudonyms::keyed(&Secret::new("b".into())));
+        assert_eq!(a.short("x"), Pseudonyms::keyed(&Secret::new("a".into())).short("x"));
         assert_ne!(a.short("x"), b.short("x"));
         assert_eq!(a.long("x").len(), 32);
         assert!(a.long("x").starts_with(&a.short("x")));

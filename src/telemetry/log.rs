@@ -13,12 +13,8 @@ pub struct Level(reload::Handle<Targets, Registry>);
 /// Starts logging. Called once; later calls of a process (tests) change nothing.
 pub fn start(log: &Log) -> Level {
     let (filter, handle) = reload::Layer::new(targets(&log.level));
-    let json = (log.format == LogFormat::Json).then(|| {
-        fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_writer(std::io::stderr)
-    });
+    let json =
+        (log.format == LogFormat::Json).then(|| fmt::layer().json().flatten_event(true).with_writer(std::io::stderr));
     let text = (log.format == LogFormat::Text).then(|| fmt::layer().with_writer(std::io::stderr));
     let subscriber = Registry::default().with(filter).with(json).with(text);
     // An error says that a test in this process was first.
@@ -41,35 +37,16 @@ fn targets(level: &str) -> Targets {
     if level.contains('=') {
         return own;
     }
-    let quiet = own
-        .default_level()
-        .map_or(tracing::level_filters::LevelFilter::WARN, |level| {
-            level.min(tracing::level_filters::LevelFilter::WARN)
-        });
-    own.with_targets(
-        [
-            "hyper",
-            "hyper_util",
-            "h2",
-            "rustls",
-            "tokio",
-            "mio",
-            "moka",
-        ]
-        .map(|name| (name, quiet)),
-    )
+    let quiet = own.default_level().map_or(tracing::level_filters::LevelFilter::WARN, |level| {
+        level.min(tracing::level_filters::LevelFilter::WARN)
+    });
+    own.with_targets(["hyper", "hyper_util", "h2", "rustls", "tokio", "mio", "moka"].map(|name| (name, quiet)))
 }
 
 /// A panic's message may hold what was being worked on, so only its place is written down.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        tracing::error!(
-            place,
-            "a panic: this is a bug of sidemint, please report the place"
-        );
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a panic: this is a bug of sidemint, please report the place");
     }));
 }

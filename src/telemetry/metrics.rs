@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 /// A closed set of label values.
@@ -58,12 +58,7 @@ struct Counters(Vec<IntCounter>);
 
 impl Counters {
     fn resolve<L: Label>(vec: &IntCounterVec, before: &[&str]) -> Counters {
-        Counters(
-            L::ALL
-                .iter()
-                .map(|value| vec.with_label_values(&with(before, value)))
-                .collect(),
-        )
+        Counters(L::ALL.iter().map(|value| vec.with_label_values(&with(before, value))).collect())
     }
 
     fn inc(&self, label: impl Label) {
@@ -84,22 +79,14 @@ struct Histograms {
 impl Histograms {
     fn resolve<L: Label>(vec: &HistogramVec, before: &str) -> Histograms {
         let made = L::ALL.iter().map(|_| OnceLock::new()).collect();
-        Histograms {
-            vec: vec.clone(),
-            before: before.to_owned(),
-            values: L::ALL,
-            made,
-        }
+        Histograms { vec: vec.clone(), before: before.to_owned(), values: L::ALL, made }
     }
 
     fn observe(&self, label: impl Label, elapsed: Duration) {
-        let (Some(slot), Some(value)) =
-            (self.made.get(label.index()), self.values.get(label.index()))
-        else {
+        let (Some(slot), Some(value)) = (self.made.get(label.index()), self.values.get(label.index())) else {
             return;
         };
-        slot.get_or_init(|| self.vec.with_label_values(&[self.before.as_str(), value]))
-            .observe(elapsed.as_secs_f64());
+        slot.get_or_init(|| self.vec.with_label_values(&[self.before.as_str(), value])).observe(elapsed.as_secs_f64());
     }
 }
 
@@ -130,14 +117,10 @@ pub struct Metrics {
 }
 
 /// From a hit in memory to a slow mint.
-const FAST: &[f64] = &[
-    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
-    10.0,
-];
+const FAST: &[f64] =
+    &[0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Of calls to a vendor.
-const SLOW: &[f64] = &[
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-];
+const SLOW: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 impl Metrics {
     /// Registers all families.
@@ -146,9 +129,7 @@ impl Metrics {
     /// Two families of one name, which a test would have caught.
     pub fn new() -> Result<Metrics, prometheus::Error> {
         let registry = Registry::new();
-        let make = Maker {
-            registry: &registry,
-        };
+        let make = Maker { registry: &registry };
         let metrics = Metrics {
             embed_requests: make.counter(
                 "embed_requests_total",
@@ -187,11 +168,7 @@ impl Metrics {
                 "Flights for service tokens.",
                 &["upstream", "outcome"],
             )?,
-            viewer_tokens: make.gauge(
-                "viewer_tokens",
-                "Viewer tokens in memory.",
-                &["upstream"],
-            )?,
+            viewer_tokens: make.gauge("viewer_tokens", "Viewer tokens in memory.", &["upstream"])?,
             viewer_token_bytes: make.gauge(
                 "viewer_token_bytes",
                 "Estimated memory of viewer tokens.",
@@ -202,21 +179,13 @@ impl Metrics {
                 "Viewer tokens with something suspicious about them.",
                 &["embed", "reason"],
             )?,
-            loads_started: make.counter(
-                "loads_started_total",
-                "Dashboard loads that started.",
-                &["upstream"],
-            )?,
+            loads_started: make.counter("loads_started_total", "Dashboard loads that started.", &["upstream"])?,
             loads_rejected: make.counter(
                 "loads_rejected_total",
                 "Dashboard loads that were rejected.",
                 &["upstream", "reason"],
             )?,
-            loads_waiting: make.gauge(
-                "loads_waiting",
-                "Dashboard loads that wait for a start.",
-                &["upstream"],
-            )?,
+            loads_waiting: make.gauge("loads_waiting", "Dashboard loads that wait for a start.", &["upstream"])?,
             load_wait: make.histogram(
                 "load_wait_seconds",
                 "Time that dashboard loads waited for a start.",
@@ -238,9 +207,7 @@ impl Metrics {
         let build = make.gauge("build_info", "Always 1.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         #[cfg(target_os = "linux")]
-        registry.register(Box::new(
-            prometheus::process_collector::ProcessCollector::for_self(),
-        ))?;
+        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(metrics)
     }
 
@@ -255,15 +222,8 @@ impl Metrics {
 
     /// The handles of one upstream.
     pub fn upstream(&self, name: &str) -> UpstreamMetrics {
-        let calls = [
-            Operation::ServiceToken,
-            Operation::TokenInfo,
-            Operation::Mint,
-            Operation::Jwks,
-        ]
-        .map(|operation| {
-            Counters::resolve::<CallOutcome>(&self.upstream_requests, &[name, operation.as_str()])
-        });
+        let calls = [Operation::ServiceToken, Operation::TokenInfo, Operation::Mint, Operation::Jwks]
+            .map(|operation| Counters::resolve::<CallOutcome>(&self.upstream_requests, &[name, operation.as_str()]));
         UpstreamMetrics {
             calls,
             durations: Histograms::resolve::<Operation>(&self.upstream_duration, name),
@@ -283,9 +243,7 @@ impl Metrics {
 
     /// Counts a reading of a secret.
     pub fn secret_read(&self, secret: &str, reading: Reading) {
-        self.secret_reloads
-            .with_label_values(&[secret, reading.as_str()])
-            .inc();
+        self.secret_reloads.with_label_values(&[secret, reading.as_str()]).inc();
     }
 
     /// Counts a refusal.
@@ -296,10 +254,7 @@ impl Metrics {
     /// The text format, version 0.0.4.
     pub fn render(&self) -> Vec<u8> {
         let mut text = Vec::with_capacity(16 << 10);
-        if TextEncoder::new()
-            .encode(&self.registry.gather(), &mut text)
-            .is_err()
-        {
+        if TextEncoder::new().encode(&self.registry.gather(), &mut text).is_err() {
             tracing::error!("metrics could not be rendered");
         }
         text
@@ -311,23 +266,13 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn counter(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<IntCounterVec, prometheus::Error> {
+    fn counter(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
         let vec = IntCounterVec::new(Opts::new(format!("sidemint_{name}"), help), labels)?;
         self.registry.register(Box::new(vec.clone()))?;
         Ok(vec)
     }
 
-    fn gauge(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<IntGaugeVec, prometheus::Error> {
+    fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
         let vec = IntGaugeVec::new(Opts::new(format!("sidemint_{name}"), help), labels)?;
         self.registry.register(Box::new(vec.clone()))?;
         Ok(vec)
@@ -448,9 +393,7 @@ mod tests {
     #[test]
     fn all_series_of_the_contract_are_there() {
         let metrics = Metrics::new().unwrap();
-        metrics
-            .embed("sales")
-            .answered(Outcome::Hit, Duration::from_micros(60));
+        metrics.embed("sales").answered(Outcome::Hit, Duration::from_micros(60));
         let upstream = metrics.upstream("acme");
         upstream.called(Operation::Mint, CallOutcome::Ok, Duration::from_millis(80));
         upstream.service_token_got(5, 1);

@@ -41,10 +41,7 @@ pub const MAX_BODY: usize = 1 << 20;
 /// A value that no header can hold, such as a secret with a line break in it.
 pub fn sensitive(value: &str) -> Result<HeaderValue, Fault> {
     let mut value = HeaderValue::try_from(value).map_err(|_| {
-        Fault::new(
-            Code::CredentialsRejected,
-            "the service credential holds characters that no header can carry",
-        )
+        Fault::new(Code::CredentialsRejected, "the service credential holds characters that no header can carry")
     })?;
     value.set_sensitive(true);
     Ok(value)

@@ -34,27 +34,17 @@ pub fn client(upstream: &Upstream) -> Result<HttpClient, String> {
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(upstream.timeouts.connect));
-    let road = Road {
-        http,
-        proxies: Arc::new(Matcher::from_env()),
-    };
+    let road = Road { http, proxies: Arc::new(Matcher::from_env()) };
     // Reading the system's roots takes milliseconds, which a plain loopback upstream need not pay.
-    let roots = if upstream.host.https {
-        roots(upstream.ca_file.as_deref())?
-    } else {
-        RootCertStore::empty()
-    };
+    let roots = if upstream.host.https { roots(upstream.ca_file.as_deref())? } else { RootCertStore::empty() };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS cannot be set up: {error}"))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(tls)
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(road);
+    let connector =
+        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(road);
     Ok(Client::builder(TokioExecutor::new())
         .pool_idle_timeout(Duration::from_secs(60))
         .pool_timer(TokioTimer::new())
@@ -67,10 +57,8 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
     let system = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(system.certs);
     if let Some(path) = ca_file {
-        let unreadable =
-            |error: &dyn std::fmt::Display| format!("ca_file {}: {error}", path.display());
-        let certificates =
-            CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
+        let unreadable = |error: &dyn std::fmt::Display| format!("ca_file {}: {error}", path.display());
+        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
         let before = roots.len();
         for certificate in certificates {
             let certificate = certificate.map_err(|error| unreadable(&error))?;
@@ -81,7 +69,9 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
         }
     }
     if roots.is_empty() {
-        return Err("no roots of trust: the system has no CA certificates (install ca-certificates, or set ca_file)".into());
+        return Err(
+            "no roots of trust: the system has no CA certificates (install ca-certificates, or set ca_file)".into()
+        );
     }
     Ok(roots)
 }
@@ -89,9 +79,7 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
 /// Whether TLS is what an error is about.
 pub fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     sources(error).any(|cause| {
-        let inner = cause
-            .downcast_ref::<std::io::Error>()
-            .and_then(|io| io.get_ref());
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
         cause.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>())
     })
 }

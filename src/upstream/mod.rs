@@ -46,11 +46,7 @@ impl Client {
     ///
     /// # Errors
     /// One sentence on what is wrong with the roots of trust.
-    pub fn new(
-        upstream: Arc<Upstream>,
-        clock: Clock,
-        metrics: Arc<UpstreamMetrics>,
-    ) -> Result<Client, String> {
+    pub fn new(upstream: Arc<Upstream>, clock: Clock, metrics: Arc<UpstreamMetrics>) -> Result<Client, String> {
         Ok(Client {
             http: connect::client(&upstream)?,
             upstream,
@@ -103,15 +99,8 @@ impl Client {
 
     fn retry_policy(&self, urgency: Urgency) -> crate::config::Retry {
         let down = self.failures_in_a_row.load(Ordering::Relaxed) >= KNOWN_DOWN;
-        let attempts = if urgency == Urgency::Ahead || down {
-            1
-        } else {
-            self.upstream.retry.attempts
-        };
-        crate::config::Retry {
-            attempts,
-            ..self.upstream.retry
-        }
+        let attempts = if urgency == Urgency::Ahead || down { 1 } else { self.upstream.retry.attempts };
+        crate::config::Retry { attempts, ..self.upstream.retry }
     }
 
     /// One attempt, counted and timed.
@@ -121,32 +110,18 @@ impl Client {
         deadline: Instant,
         parse: &impl Fn(&Reply) -> Result<T, Fault>,
     ) -> Result<T, (Fault, Option<Duration>)> {
-        let late = |_| {
-            (
-                Fault::new(
-                    Code::Timeout,
-                    format!("{} did not answer in time", self.upstream.host),
-                ),
-                None,
-            )
-        };
-        let _seat = timeout_at(deadline, self.seats.acquire())
-            .await
-            .map_err(late)?;
+        let late = |_| (Fault::new(Code::Timeout, format!("{} did not answer in time", self.upstream.host)), None);
+        let _seat = timeout_at(deadline, self.seats.acquire()).await.map_err(late)?;
         let sent = self.clock.now();
         let (outcome, result) = match timeout_at(deadline, self.exchange(call, sent)).await {
             Err(elapsed) => (CallOutcome::Timeout, Err(late(elapsed))),
             Ok(Err((outcome, fault))) => (outcome, Err((fault, None))),
             Ok(Ok(reply)) => match parse(&reply) {
                 Ok(value) => (CallOutcome::Ok, Ok(value)),
-                Err(fault) => (
-                    outcome_of(&fault),
-                    Err((fault.clone(), self.heed(&reply, &fault))),
-                ),
+                Err(fault) => (outcome_of(&fault), Err((fault.clone(), self.heed(&reply, &fault)))),
             },
         };
-        self.metrics
-            .called(call.operation, outcome, self.clock.now().since(sent));
+        self.metrics.called(call.operation, outcome, self.clock.now().since(sent));
         match &result {
             Err((fault, _)) if fault.is_transient() => {
                 self.failures_in_a_row.fetch_add(1, Ordering::Relaxed);
@@ -158,45 +133,21 @@ impl Client {
 
     async fn exchange(&self, call: &Call, sent: Moment) -> Result<Reply, (CallOutcome, Fault)> {
         let request = self.request(call)?;
-        let response = self
-            .http
-            .request(request)
-            .await
-            .map_err(|error| self.no_answer(&error))?;
+        let response = self.http.request(request).await.map_err(|error| self.no_answer(&error))?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, call::MAX_BODY)
-            .collect()
-            .await
-            .map_err(|error| {
-                if error.is::<http_body_util::LengthLimitError>() {
-                    let detail = format!(
-                        "{} answered with more than 1 MiB, which is no token",
-                        self.upstream.host
-                    );
-                    (CallOutcome::Malformed, Fault::new(Code::Malformed, detail))
-                } else {
-                    let detail = format!(
-                        "{} broke off in the middle of its answer",
-                        self.upstream.host
-                    );
-                    (
-                        CallOutcome::ServerError,
-                        Fault::new(Code::Unavailable, detail),
-                    )
-                }
-            })?;
-        Ok(Reply {
-            sent,
-            status: head.status,
-            headers: head.headers,
-            body: body.to_bytes(),
-        })
+        let body = Limited::new(body, call::MAX_BODY).collect().await.map_err(|error| {
+            if error.is::<http_body_util::LengthLimitError>() {
+                let detail = format!("{} answered with more than 1 MiB, which is no token", self.upstream.host);
+                (CallOutcome::Malformed, Fault::new(Code::Malformed, detail))
+            } else {
+                let detail = format!("{} broke off in the middle of its answer", self.upstream.host);
+                (CallOutcome::ServerError, Fault::new(Code::Unavailable, detail))
+            }
+        })?;
+        Ok(Reply { sent, status: head.status, headers: head.headers, body: body.to_bytes() })
     }
 
-    fn request(
-        &self,
-        call: &Call,
-    ) -> Result<http::Request<Full<bytes::Bytes>>, (CallOutcome, Fault)> {
+    fn request(&self, call: &Call) -> Result<http::Request<Full<bytes::Bytes>>, (CallOutcome, Fault)> {
         let host = &self.upstream.host;
         let mut request = http::Request::builder()
             .method(call.method.clone())
@@ -207,20 +158,14 @@ impl Client {
             request = request.header(name, value);
         }
         request.body(Full::new(call.body.clone())).map_err(|_| {
-            (
-                CallOutcome::Malformed,
-                Fault::new(Code::Internal, "a request to the vendor could not be built"),
-            )
+            (CallOutcome::Malformed, Fault::new(Code::Internal, "a request to the vendor could not be built"))
         })
     }
 
     fn no_answer(&self, error: &hyper_util::client::legacy::Error) -> (CallOutcome, Fault) {
         let host = &self.upstream.host;
         // The innermost cause says it best: "connection refused", "invalid peer certificate: Expired".
-        let cause = sources(error)
-            .last()
-            .map(ToString::to_string)
-            .unwrap_or_default();
+        let cause = sources(error).last().map(ToString::to_string).unwrap_or_default();
         if is_tls(error) {
             let detail = format!("TLS with {host} failed: {cause}");
             (CallOutcome::Tls, Fault::new(Code::Unavailable, detail))
@@ -229,10 +174,7 @@ impl Client {
             (CallOutcome::Connect, Fault::new(Code::Unavailable, detail))
         } else {
             let detail = format!("{host} broke the connection: {cause}");
-            (
-                CallOutcome::ServerError,
-                Fault::new(Code::Unavailable, detail),
-            )
+            (CallOutcome::ServerError, Fault::new(Code::Unavailable, detail))
         }
     }
 
@@ -240,10 +182,7 @@ impl Client {
     fn heed(&self, reply: &Reply, fault: &Fault) -> Option<Duration> {
         let now = self.clock.now();
         let hint = retry::hint(&reply.headers, now).filter(|_| fault.is_transient())?;
-        let mut held = self
-            .held_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held_until.lock().unwrap_or_else(PoisonError::into_inner);
         let until = now.after(hint);
         if held.is_none_or(|then| then.boot < until.boot) {
             *held = Some(until);
@@ -255,14 +194,8 @@ impl Client {
     async fn keep_silence(&self, deadline: Instant) -> Result<(), Fault> {
         loop {
             let now = self.clock.now();
-            let held = *self
-                .held_until
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let Some(rest) = held
-                .map(|until| until.since(now))
-                .filter(|rest| !rest.is_zero())
-            else {
+            let held = *self.held_until.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(rest) = held.map(|until| until.since(now)).filter(|rest| !rest.is_zero()) else {
                 return Ok(());
             };
             // Spread, so that all who waited do not call in one instant.

@@ -15,27 +15,17 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// Whether an answer with this status may be another one in a moment.
 pub fn is_transient(status: StatusCode) -> bool {
-    status == StatusCode::REQUEST_TIMEOUT
-        || status == StatusCode::TOO_MANY_REQUESTS
-        || status.is_server_error()
+    status == StatusCode::REQUEST_TIMEOUT || status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
 }
 
 /// The pause before attempt `attempt + 1`, or `None` when it is the last one or the pause does not
 /// fit into what is `left` of the deadline. Full jitter, after "Exponential Backoff And Jitter"
 /// (AWS Architecture Blog); the vendor's own hint is a lower bound that jitter is added to.
-pub fn pause(
-    retry: &Retry,
-    attempt: u32,
-    hint: Option<Duration>,
-    left: Duration,
-    chance: f64,
-) -> Option<Duration> {
+pub fn pause(retry: &Retry, attempt: u32, hint: Option<Duration>, left: Duration, chance: f64) -> Option<Duration> {
     if attempt >= retry.attempts {
         return None;
     }
-    let ceiling = FIRST_PAUSE
-        .saturating_mul(1 << (attempt - 1).min(16))
-        .min(retry.max_backoff);
+    let ceiling = FIRST_PAUSE.saturating_mul(1 << (attempt - 1).min(16)).min(retry.max_backoff);
     let pause = match hint {
         Some(hint) => hint + Duration::from_millis(250).mul_f64(chance),
         None => ceiling.mul_f64(0.5 + chance / 2.0),
@@ -55,13 +45,8 @@ pub fn hint(headers: &HeaderMap, now: Moment) -> Option<Duration> {
 }
 
 fn until_date(text: &str, now: Moment) -> Option<Duration> {
-    let date = jiff::fmt::rfc2822::parse(text)
-        .ok()?
-        .timestamp()
-        .as_second();
-    u64::try_from(date - now.unix_seconds())
-        .ok()
-        .map(Duration::from_secs)
+    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_second();
+    u64::try_from(date - now.unix_seconds()).ok().map(Duration::from_secs)
 }
 
 #[cfg(test)]
@@ -70,10 +55,7 @@ mod tests {
 
     use super::*;
 
-    const NOW: Moment = Moment {
-        wall: 1_795_284_000_000_000_000,
-        boot: 0,
-    };
+    const NOW: Moment = Moment { wall: 1_795_284_000_000_000_000, boot: 0 };
 
     fn hint_of(value: &str) -> Option<Duration> {
         let mut headers = HeaderMap::new();
@@ -85,36 +67,21 @@ mod tests {
     fn rank_11_hints_are_seconds_or_dates_and_never_nonsense() {
         assert_eq!(hint_of("7"), Some(Duration::from_secs(7)));
         assert_eq!(hint_of("0"), Some(Duration::ZERO));
-        assert_eq!(
-            hint_of("Sat, 21 Nov 2026 18:00:05 GMT"),
-            Some(Duration::from_secs(5))
-        );
-        for bad in [
-            "-1",
-            "abc",
-            "1000000000",
-            "1.5",
-            "Sat, 21 Nov 2026 17:00:00 GMT",
-            "Sat, 21 Nov 2099 17:00:00 GMT",
-            "",
-        ] {
+        assert_eq!(hint_of("Sat, 21 Nov 2026 18:00:05 GMT"), Some(Duration::from_secs(5)));
+        for bad in
+            ["-1", "abc", "1000000000", "1.5", "Sat, 21 Nov 2026 17:00:00 GMT", "Sat, 21 Nov 2099 17:00:00 GMT", ""]
+        {
             assert_eq!(hint_of(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn the_last_attempt_is_the_last() {
-        let retry = Retry {
-            attempts: 4,
-            max_backoff: Duration::from_secs(8),
-        };
+        let retry = Retry { attempts: 4, max_backoff: Duration::from_secs(8) };
         let left = Duration::from_secs(10);
         assert!(pause(&retry, 3, None, left, 0.5).is_some());
         assert_eq!(pause(&retry, 4, None, left, 0.5), None);
-        assert_eq!(
-            pause(&retry, 1, Some(Duration::from_secs(11)), left, 0.5),
-            None
-        );
+        assert_eq!(pause(&retry, 1, Some(Duration::from_secs(11)), left, 0.5), None);
     }
 
     proptest! {

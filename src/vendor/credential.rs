@@ -35,12 +35,7 @@ struct Rejection {
 impl Credential {
     /// A credential that nobody has rejected yet.
     pub fn new(client_id: String, proof: Proof, clock: Clock) -> Credential {
-        Credential {
-            client_id,
-            proof,
-            rejection: Mutex::new(None),
-            clock,
-        }
+        Credential { client_id, proof, rejection: Mutex::new(None), clock }
     }
 
     /// The application id of the service principal; not a secret.
@@ -74,44 +69,24 @@ impl Credential {
     pub async fn latest(&self) -> Result<Secret, Fault> {
         match &self.proof {
             Proof::Secret(secret) => secret.latest().await,
-            Proof::Federated(path) => {
-                read_text(path)
-                    .await
-                    .map(Secret::new)
-                    .map_err(|(_, message)| {
-                        let detail = format!(
-                            "the federated token {} cannot be read: it {message}",
-                            path.display()
-                        );
-                        Fault::new(Code::CredentialsRejected, detail)
-                    })
-            }
+            Proof::Federated(path) => read_text(path).await.map(Secret::new).map_err(|(_, message)| {
+                let detail = format!("the federated token {} cannot be read: it {message}", path.display());
+                Fault::new(Code::CredentialsRejected, detail)
+            }),
         }
     }
 
     /// Remembers that the vendor rejected this proof.
     pub fn note_rejection(&self, proof: &Secret, fault: &Fault) {
-        let rejection = Rejection {
-            proof: proof.clone(),
-            at: self.clock.now(),
-            fault: fault.clone(),
-        };
-        *self
-            .rejection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(rejection);
+        let rejection = Rejection { proof: proof.clone(), at: self.clock.now(), fault: fault.clone() };
+        *self.rejection.lock().unwrap_or_else(PoisonError::into_inner) = Some(rejection);
     }
 
     fn refuse_if_rejected(&self, proof: &Secret) -> Result<(), Fault> {
         let now = self.clock.now();
-        let rejection = self
-            .rejection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let rejection = self.rejection.lock().unwrap_or_else(PoisonError::into_inner);
         match &*rejection {
-            Some(rejection)
-                if rejection.proof.same_as(proof) && now.since(rejection.at) < BACKOFF =>
-            {
+            Some(rejection) if rejection.proof.same_as(proof) && now.since(rejection.at) < BACKOFF => {
                 Err(rejection.fault.clone())
             }
             _ => Ok(()),

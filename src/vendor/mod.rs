@@ -51,12 +51,7 @@ impl Vendor {
     ///
     /// # Errors
     /// As above; [`MintFault::ServiceTokenRefused`] when the vendor does not take the service token.
-    pub async fn mint(
-        &self,
-        service: &Grant<Token>,
-        mint: &Mint<'_>,
-        urgency: Urgency,
-    ) -> Result<Minted, MintFault> {
+    pub async fn mint(&self, service: &Grant<Token>, mint: &Mint<'_>, urgency: Urgency) -> Result<Minted, MintFault> {
         match self {
             Vendor::Databricks(databricks) => databricks.mint(&service.item, mint, urgency).await,
         }

@@ -50,9 +50,7 @@ fn position(chars: &[char], from: usize, wanted: char) -> usize {
 
 fn after_word(chars: &[char], from: usize) -> usize {
     let rest = chars[from..].iter();
-    from + rest
-        .take_while(|c| **c == '_' || c.is_alphanumeric())
-        .count()
+    from + rest.take_while(|c| **c == '_' || c.is_alphanumeric()).count()
 }
 
 /// Block comments nest.
@@ -83,11 +81,7 @@ fn after_string(chars: &[char], from: usize) -> Option<usize> {
     }
     let raw = chars.get(at) == Some(&'r');
     at += usize::from(raw);
-    let hashes = chars
-        .get(at..)?
-        .iter()
-        .take_while(|&&c| raw && c == '#')
-        .count();
+    let hashes = chars.get(at..)?.iter().take_while(|&&c| raw && c == '#').count();
     at += hashes;
     if chars.get(at) != Some(&'"') {
         return None;

@@ -42,10 +42,10 @@ const LAYERS: &str = "
     upstream   config telemetry lifecycle model
     edge       config telemetry lifecycle model
 
-    # Settings, observation, start and stop.
-    config     model
+    # Observation, start and stop, settings. How to log is a setting: the one sight of a sibling here.
     telemetry  config model
     lifecycle  model
+    config     model
 
     # Words and pure rules.
     model

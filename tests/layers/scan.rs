@@ -60,18 +60,15 @@ fn means_test(attribute: &[Token]) -> bool {
     let words: Vec<&str> = attribute.iter().map(|token| token.text.as_str()).collect();
     match words.as_slice() {
         ["cfg", "(", "test", ")"] => true,
-        ["cfg", "(", "all", "(", rest @ ..] => rest
-            .split(|word| matches!(*word, "," | ")"))
-            .any(|part| part == ["test"]),
+        ["cfg", "(", "all", "(", rest @ ..] => {
+            rest.split(|word| matches!(*word, "," | ")")).any(|part| part == ["test"])
+        }
         _ => false,
     }
 }
 
 /// The tokens that are not under `#[cfg(test)]`, and the lines that the others take.
-fn without_tests(
-    tokens: &[Token],
-    test_modules: &mut Vec<String>,
-) -> (Vec<Token>, BTreeSet<usize>) {
+fn without_tests(tokens: &[Token], test_modules: &mut Vec<String>) -> (Vec<Token>, BTreeSet<usize>) {
     let (mut kept, mut test_lines, mut at) = (Vec::new(), BTreeSet::new(), 0);
     while at < tokens.len() {
         let attribute = is(tokens, at, "#") && is(tokens, at + 1, "[");
@@ -127,10 +124,7 @@ fn after_item(tokens: &[Token], mut at: usize) -> usize {
         }
     }
     let word = tokens.get(at).map_or("", |token| token.text.as_str());
-    let constant = word == "const"
-        && !["fn", "unsafe", "async", "extern"]
-            .iter()
-            .any(|next| is(tokens, at + 1, next));
+    let constant = word == "const" && !["fn", "unsafe", "async", "extern"].iter().any(|next| is(tokens, at + 1, next));
     let to_semicolon = constant || matches!(word, "use" | "static" | "type" | "let");
     let item = ITEMS.split(' ').any(|keyword| keyword == word);
     while at < tokens.len() {
@@ -194,9 +188,7 @@ fn paths(tokens: &[Token], module: &[&str]) -> Vec<Path> {
                 at += 1;
             }
             // `use<'a>` is a bound, not an import.
-            "use" if !is(tokens, at + 1, "<") => {
-                at = use_tree(tokens, at + 1, &[], &here, &mut found)
-            }
+            "use" if !is(tokens, at + 1, "<") => at = use_tree(tokens, at + 1, &[], &here, &mut found),
             "extern" if is(tokens, at + 1, "crate") => {
                 at += 2;
                 record(tokens, at, vec![tokens[at].text.clone()], &here, &mut found);
@@ -208,13 +200,7 @@ fn paths(tokens: &[Token], module: &[&str]) -> Vec<Path> {
 }
 
 /// One branch of a `use` tree, with the segments before it.
-fn use_tree(
-    tokens: &[Token],
-    mut at: usize,
-    before: &[String],
-    here: &[String],
-    found: &mut Vec<Path>,
-) -> usize {
+fn use_tree(tokens: &[Token], mut at: usize, before: &[String], here: &[String], found: &mut Vec<Path>) -> usize {
     let start = at;
     let mut segments = before.to_vec();
     loop {
@@ -265,38 +251,22 @@ fn plain_path(tokens: &[Token], start: usize, here: &[String], found: &mut Vec<P
 }
 
 fn is_word(token: &Token) -> bool {
-    token
-        .text
-        .starts_with(|c: char| c == '_' || c.is_alphabetic())
+    token.text.starts_with(|c: char| c == '_' || c.is_alphabetic())
 }
 
 /// Keeps `segments` with `super` and `self` resolved to `crate::…`.
-fn record(
-    tokens: &[Token],
-    at: usize,
-    segments: Vec<String>,
-    here: &[String],
-    found: &mut Vec<Path>,
-) {
-    let supers = segments
-        .iter()
-        .skip_while(|s| *s == "self")
-        .take_while(|s| *s == "super")
-        .count();
+fn record(tokens: &[Token], at: usize, segments: Vec<String>, here: &[String], found: &mut Vec<Path>) {
+    let supers = segments.iter().skip_while(|s| *s == "self").take_while(|s| *s == "super").count();
     let selves = segments.iter().take_while(|s| *s == "self").count();
     let segments = if supers + selves > 0 {
         let kept = here.len().saturating_sub(supers);
         let base = std::iter::once("crate".to_owned()).chain(here[..kept].iter().cloned());
-        base.chain(segments.into_iter().skip(selves + supers))
-            .collect()
+        base.chain(segments.into_iter().skip(selves + supers)).collect()
     } else {
         segments
     };
     if !segments.is_empty() {
-        found.push(Path {
-            line: tokens[at.min(tokens.len() - 1)].line,
-            segments,
-        });
+        found.push(Path { line: tokens[at.min(tokens.len() - 1)].line, segments });
     }
 }
 
@@ -305,11 +275,7 @@ mod tests {
     use super::scan;
 
     fn found(text: &str, module: &[&str]) -> Vec<String> {
-        scan(text, module)
-            .paths
-            .iter()
-            .map(|path| path.segments.join("::"))
-            .collect()
+        scan(text, module).paths.iter().map(|path| path.segments.join("::")).collect()
     }
 
     #[test]
@@ -331,14 +297,8 @@ mod tests {
         let text = "#[derive(clap::Parser)] struct A(Vec<crate::model::Token>);\n\
                     fn f() -> anyhow::Result<()> { x.http::<u8>(); $crate::api::g::<moka::Cache>() }\n\
                     extern crate rustls as tls;";
-        let expected = [
-            "clap::Parser",
-            "crate::model::Token",
-            "anyhow::Result",
-            "crate::api::g",
-            "moka::Cache",
-            "rustls",
-        ];
+        let expected =
+            ["clap::Parser", "crate::model::Token", "anyhow::Result", "crate::api::g", "moka::Cache", "rustls"];
         assert_eq!(found(text, &[]), expected);
     }
 
@@ -353,28 +313,16 @@ mod tests {
 
     #[test]
     fn super_is_followed_up_to_the_root() {
-        assert_eq!(
-            found("use super::super::limit::Gate;", &["vendor", "databricks"]),
-            ["crate::limit::Gate"]
-        );
+        assert_eq!(found("use super::super::limit::Gate;", &["vendor", "databricks"]), ["crate::limit::Gate"]);
         assert_eq!(
             found("use super::{sibling, super::api};", &["vendor", "x"]),
             ["crate::vendor::sibling", "crate::api"]
         );
         assert_eq!(
-            found(
-                "mod inner { use super::super::key; } use self::a::b;",
-                &["tokens"]
-            ),
+            found("mod inner { use super::super::key; } use self::a::b;", &["tokens"]),
             ["crate::key", "crate::tokens::a::b"]
         );
-        assert_eq!(
-            found(
-                "fn f() { if x { y } } mod m { fn g() {} } use super::z;",
-                &["a", "b"]
-            ),
-            ["crate::a::z"]
-        );
+        assert_eq!(found("fn f() { if x { y } } mod m { fn g() {} } use super::z;", &["a", "b"]), ["crate::a::z"]);
     }
 
     #[test]
@@ -383,11 +331,7 @@ mod tests {
                     #[cfg(test)]\nmod tests {\n    use super::*;\n    use crate::api::X;\n}\nfn g() { h::i() }\n";
         let source = scan(text, &["m"]);
         assert_eq!(
-            source
-                .paths
-                .iter()
-                .map(|path| path.segments.join("::"))
-                .collect::<Vec<_>>(),
+            source.paths.iter().map(|path| path.segments.join("::")).collect::<Vec<_>>(),
             ["a::b", "e::F", "h::i"]
         );
         assert_eq!(source.lines, 14 - 2 - 2 - 5);
@@ -405,35 +349,21 @@ mod tests {
             "#[cfg(test)] use moka::{a, b};",
         ];
         for item in items {
-            assert_eq!(
-                found(&format!("{item} fn g() {{ h::i() }}"), &[]),
-                ["h::i"],
-                "{item}"
-            );
+            assert_eq!(found(&format!("{item} fn g() {{ h::i() }}"), &[]), ["h::i"], "{item}");
         }
         let arms = "fn f() { match x { #[cfg(test)] A => { moka::a() } B => h::i(), #[cfg(test)] C => moka::c() } }";
         assert_eq!(found(arms, &[]), ["h::i"]);
-        assert_eq!(
-            found("#[cfg(any(test, feature = \"x\"))] fn f() { h::i() }", &[]),
-            ["h::i"]
-        );
+        assert_eq!(found("#[cfg(any(test, feature = \"x\"))] fn f() { h::i() }", &[]), ["h::i"]);
         assert_eq!(found("#[cfg(not(test))] fn f() { h::i() }", &[]), ["h::i"]);
     }
 
     #[test]
     fn files_that_are_tests_as_a_whole_are_named_or_empty() {
         assert_eq!(
-            scan(
-                "#[cfg(test)]\nmod tests;\n#[cfg(test)] pub(crate) mod fakes;",
-                &[]
-            )
-            .test_modules,
+            scan("#[cfg(test)]\nmod tests;\n#[cfg(test)] pub(crate) mod fakes;", &[]).test_modules,
             ["tests", "fakes"]
         );
-        let source = scan(
-            "//! Doc.\n#![allow(x)]\n#![cfg(test)]\nuse crate::api::X;",
-            &["tokens"],
-        );
+        let source = scan("//! Doc.\n#![allow(x)]\n#![cfg(test)]\nuse crate::api::X;", &["tokens"]);
         assert_eq!((source.lines, source.paths.len()), (0, 0));
     }
 }

@@ -38,23 +38,13 @@ pub fn sources() -> Vec<File> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         .map(|path| read(&root, &path))
         .collect();
-    assert!(
-        all.iter().any(|file| file.name == "lib.rs"),
-        "src/lib.rs was not found: nothing was checked"
-    );
+    assert!(all.iter().any(|file| file.name == "lib.rs"), "src/lib.rs was not found: nothing was checked");
     let tests = test_files(&root, &all);
-    all.into_iter()
-        .filter(|file| !tests.contains(&root.join(&file.name)))
-        .collect()
+    all.into_iter().filter(|file| !tests.contains(&root.join(&file.name))).collect()
 }
 
 fn read(root: &Path, path: &Path) -> File {
-    let name = path
-        .strip_prefix(root)
-        .expect("under src")
-        .to_str()
-        .expect("UTF-8")
-        .to_owned();
+    let name = path.strip_prefix(root).expect("under src").to_str().expect("UTF-8").to_owned();
     let text = fs::read_to_string(path).expect("a readable source file");
     let source = scan::scan(&text, &module_of(&name));
     File { name, source }
@@ -64,20 +54,14 @@ fn read(root: &Path, path: &Path) -> File {
 pub fn module_of(name: &str) -> Vec<&str> {
     let stem = name.trim_end_matches(".rs");
     let stem = stem.strip_suffix("/mod").unwrap_or(stem);
-    if matches!(stem, "lib" | "main") {
-        Vec::new()
-    } else {
-        stem.split('/').collect()
-    }
+    if matches!(stem, "lib" | "main") { Vec::new() } else { stem.split('/').collect() }
 }
 
 /// The files of modules that are declared as `#[cfg(test)] mod name;`, with all that is under them.
 pub fn test_files(root: &Path, files: &[File]) -> BTreeSet<PathBuf> {
     let mut tests = BTreeSet::new();
     for file in files {
-        let folder = module_of(&file.name)
-            .iter()
-            .fold(root.to_owned(), |path, name| path.join(name));
+        let folder = module_of(&file.name).iter().fold(root.to_owned(), |path, name| path.join(name));
         for module in &file.source.test_modules {
             tests.insert(folder.join(format!("{module}.rs")));
             for inner in folders(&folder.join(module)) {
@@ -105,9 +89,7 @@ pub fn entries(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
     };
-    let mut paths: Vec<PathBuf> = entries
-        .map(|entry| entry.expect("a readable folder").path())
-        .collect();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
     paths.sort();
     paths
 }

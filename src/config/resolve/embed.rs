@@ -37,33 +37,18 @@ pub(super) fn resolve(
             "must be the id from the dashboard's URL: letters, digits, '-' and '_'",
         );
     }
-    let min_ttl = given
-        .min_ttl
-        .as_ref()
-        .map_or(DEFAULT_MIN_TTL, |at| at.value.0);
+    let min_ttl = given.min_ttl.as_ref().map_or(DEFAULT_MIN_TTL, |at| at.value.0);
     let min_place = given.min_ttl.as_ref().map(|at| at.place);
     if min_ttl <= PAGE_CLIENT_MARGIN {
-        let message =
-            "must be over 5 minutes: with less, the vendor's page client asks in a tight loop";
+        let message = "must be over 5 minutes: with less, the vendor's page client asks in a tight loop";
         problems.add(min_place, &key("min_ttl"), message);
     } else if min_ttl > Duration::from_secs(24 * 3600) {
-        problems.add(
-            min_place,
-            &key("min_ttl"),
-            "must be at most 24h: no token lives longer",
-        );
+        problems.add(min_place, &key("min_ttl"), "must be at most 24h: no token lives longer");
     }
-    let stale_until = given
-        .stale_until
-        .as_ref()
-        .map_or(DEFAULT_STALE_UNTIL.min(min_ttl), |at| at.value.0);
+    let stale_until = given.stale_until.as_ref().map_or(DEFAULT_STALE_UNTIL.min(min_ttl), |at| at.value.0);
     if stale_until > min_ttl {
         let place = given.stale_until.as_ref().map(|at| at.place);
-        problems.add(
-            place,
-            &key("stale_until"),
-            "is above min_ttl: it says how far below it an outage may go",
-        );
+        problems.add(place, &key("stale_until"), "is above min_ttl: it says how far below it an outage may go");
     }
     let upstream = Arc::clone(upstreams.get(&given.upstream.value)?);
     (problems.0.len() == before).then(|| Embed {

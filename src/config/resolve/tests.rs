@@ -18,12 +18,7 @@ embeds:
 
 fn problems(text: &str) -> Vec<String> {
     let env = Environment::default();
-    from_text(text, &env)
-        .err()
-        .unwrap_or_default()
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    from_text(text, &env).err().unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -34,33 +29,14 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!((config.server.max_body, config.server.workers), (65_536, 1));
     assert_eq!(config.server.header_timeout, Duration::from_secs(5));
     assert_eq!(config.server.drain_timeout, Duration::from_secs(10));
-    assert_eq!(
-        (config.cache.max_size, config.cache.idle),
-        (64 << 20, Duration::from_secs(1800))
-    );
+    assert_eq!((config.cache.max_size, config.cache.idle), (64 << 20, Duration::from_secs(1800)));
     let upstream = &config.upstreams["acme"];
     let limit = &upstream.load_limit;
-    assert_eq!(
-        (
-            limit.per_second,
-            limit.max_waiting,
-            limit.per_viewer_per_second
-        ),
-        (20, 200, 5)
-    );
-    assert_eq!(
-        (limit.window, limit.max_wait),
-        (Duration::from_secs(1), Duration::from_secs(2))
-    );
-    assert_eq!(
-        (upstream.retry.attempts, upstream.retry.max_backoff),
-        (4, Duration::from_secs(8))
-    );
+    assert_eq!((limit.per_second, limit.max_waiting, limit.per_viewer_per_second), (20, 200, 5));
+    assert_eq!((limit.window, limit.max_wait), (Duration::from_secs(1), Duration::from_secs(2)));
+    assert_eq!((upstream.retry.attempts, upstream.retry.max_backoff), (4, Duration::from_secs(8)));
     let embed = &config.embeds["sales"];
-    assert_eq!(
-        (embed.min_ttl, embed.stale_until),
-        (Duration::from_secs(600), Duration::from_secs(310))
-    );
+    assert_eq!((embed.min_ttl, embed.stale_until), (Duration::from_secs(600), Duration::from_secs(310)));
 }
 
 #[test]
@@ -74,10 +50,7 @@ fn the_environment_of_the_vendors_example_is_enough() {
         ("SIDEMINT_LISTEN", "127.0.0.1:9000"),
     ]);
     let config = from_environment(&env).unwrap();
-    assert_eq!(
-        config.upstreams["default"].host.to_string(),
-        "https://acme.cloud.databricks.com"
-    );
+    assert_eq!(config.upstreams["default"].host.to_string(), "https://acme.cloud.databricks.com");
     assert_eq!(
         config.upstreams["default"].auth.proof,
         Proof::Secret(SecretRef::Env("SERVICE_PRINCIPAL_SECRET".into()))
@@ -85,22 +58,14 @@ fn the_environment_of_the_vendors_example_is_enough() {
     assert_eq!(config.server.listen, ["127.0.0.1:9000".parse().unwrap()]);
     assert!(!format!("{config:?}").contains("dose1"));
     let missing = from_environment(&Environment::default()).unwrap_err();
-    assert!(
-        missing[0]
-            .message
-            .contains("DATABRICKS_HOST (or INSTANCE_URL) and DASHBOARD_ID"),
-        "{missing:?}"
-    );
+    assert!(missing[0].message.contains("DATABRICKS_HOST (or INSTANCE_URL) and DASHBOARD_ID"), "{missing:?}");
 }
 
 #[test]
 fn all_problems_are_reported_at_once_each_with_its_place() {
     let text = GOOD
         .replace("https://acme", "http://acme")
-        .replace(
-            "client_secret_file: /run/secrets/databricks",
-            "client_secret_file: /a, federated_token_file: /b",
-        )
+        .replace("client_secret_file: /run/secrets/databricks", "client_secret_file: /a, federated_token_file: /b")
         .replace("01f12716aabb", "../x");
     insta::assert_snapshot!(problems(&text).join("\n"), @r"
     line 5 column 11: upstreams.acme.host: sends the secret over the network in the clear: use https://, or set allow_insecure_http: true
@@ -114,39 +79,15 @@ fn impossible_combinations_are_refused() {
     let cases = [
         ("server: {listen: \"0.0.0.0:8190\"}", "not loopback"),
         ("server: {listen: nonsense}", "is not an address"),
-        (
-            "server: {listen: \"127.0.0.1:8191\"}",
-            "same address as server.listen",
-        ),
-        (
-            "server: {allowed_origins: [\"https://*.example.com\"]}",
-            "is not an origin",
-        ),
-        (
-            "server: {caller_token_file: /a, caller_token_env: B}",
-            "keep one of them",
-        ),
+        ("server: {listen: \"127.0.0.1:8191\"}", "same address as server.listen"),
+        ("server: {allowed_origins: [\"https://*.example.com\"]}", "is not an origin"),
+        ("server: {caller_token_file: /a, caller_token_env: B}", "keep one of them"),
         ("log: {level: \"sidemint=loud\"}", "neither a level"),
-        (
-            "embeds: {\"a/b\": {upstream: x, dashboard_id: y}}",
-            "a name is",
-        ),
-        (
-            "embeds: {a: {upstream: x, dashboard_id: y}}",
-            "there is no upstream `x`",
-        ),
-        (
-            "embeds: {a: {upstream: x, dashboard_id: y, min_ttl: 5m}}",
-            "must be over 5 minutes",
-        ),
-        (
-            "embeds: {a: {upstream: x, dashboard_id: y, stale_until: 11m}}",
-            "is above min_ttl",
-        ),
-        (
-            "upstreams: {a: {kind: databricks, host: \"https://h\"}}",
-            "DATABRICKS_CLIENT_ID",
-        ),
+        ("embeds: {\"a/b\": {upstream: x, dashboard_id: y}}", "a name is"),
+        ("embeds: {a: {upstream: x, dashboard_id: y}}", "there is no upstream `x`"),
+        ("embeds: {a: {upstream: x, dashboard_id: y, min_ttl: 5m}}", "must be over 5 minutes"),
+        ("embeds: {a: {upstream: x, dashboard_id: y, stale_until: 11m}}", "is above min_ttl"),
+        ("upstreams: {a: {kind: databricks, host: \"https://h\"}}", "DATABRICKS_CLIENT_ID"),
         (
             "upstreams: {a: {kind: databricks, host: \"https://u@h\", auth: {client_id: i, client_secret_env: S}}}",
             "just https://",
@@ -162,10 +103,7 @@ fn impossible_combinations_are_refused() {
     ];
     for (text, says) in cases {
         let problems = problems(text);
-        assert!(
-            problems.iter().any(|problem| problem.contains(says)),
-            "{text}: {problems:?}"
-        );
+        assert!(problems.iter().any(|problem| problem.contains(says)), "{text}: {problems:?}");
     }
 }
 
@@ -173,12 +111,7 @@ fn impossible_combinations_are_refused() {
 fn row_18_dashboard_ids_that_could_leave_the_path_are_refused() {
     for id in ["../x", "", "a/b", "a%2fb", "a b", "é"] {
         let problems = problems(&GOOD.replace("01f12716aabb", &format!("\"{id}\"")));
-        assert!(
-            problems
-                .iter()
-                .any(|problem| problem.contains("dashboard_id")),
-            "{id}"
-        );
+        assert!(problems.iter().any(|problem| problem.contains("dashboard_id")), "{id}");
     }
 }
 
@@ -186,28 +119,14 @@ fn row_18_dashboard_ids_that_could_leave_the_path_are_refused() {
 fn upstreams_of_one_host_share_one_limit() {
     let two = |a: &str, b: &str| {
         let upstream = |limit: &str| {
-            format!(
-                "{{kind: databricks, host: \"https://h\", auth: {{client_id: i, client_secret_env: S}}{limit}}}"
-            )
+            format!("{{kind: databricks, host: \"https://h\", auth: {{client_id: i, client_secret_env: S}}{limit}}}")
         };
-        from_text(
-            &format!("upstreams:\n  a: {}\n  b: {}\n", upstream(a), upstream(b)),
-            &Environment::default(),
-        )
+        from_text(&format!("upstreams:\n  a: {}\n  b: {}\n", upstream(a), upstream(b)), &Environment::default())
     };
     let config = two("", ", load_limit: {per_second: 7}").unwrap();
     assert_eq!(config.upstreams["a"].load_limit.per_second, 7);
-    let conflict = two(
-        ", load_limit: {per_second: 8}",
-        ", load_limit: {per_second: 7}",
-    )
-    .unwrap_err();
-    assert!(
-        conflict[0]
-            .message
-            .contains("differs from that of upstream `a`"),
-        "{conflict:?}"
-    );
+    let conflict = two(", load_limit: {per_second: 8}", ", load_limit: {per_second: 7}").unwrap_err();
+    assert!(conflict[0].message.contains("differs from that of upstream `a`"), "{conflict:?}");
 }
 
 #[test]

@@ -48,27 +48,13 @@ pub(super) fn operation(asked: &Asked) -> Operation {
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     match segments[..] {
         [".well-known", "databricks-config"]
-        | [
-            "oidc",
-            ".well-known",
-            "oauth-authorization-server" | "openid-configuration",
-        ] => Operation::Discovery,
+        | ["oidc", ".well-known", "oauth-authorization-server" | "openid-configuration"] => Operation::Discovery,
         ["oidc", "jwks.json"] => Operation::Jwks,
         ["oidc", "v1", "token"] if token::is_mint(&asked.form) => Operation::Mint,
         ["oidc", "v1", "token"] => Operation::ServiceToken,
-        [
-            "api",
-            "2.0",
-            "lakeview",
-            "dashboards",
-            _,
-            "published",
-            "tokeninfo",
-        ] => Operation::TokenInfo,
+        ["api", "2.0", "lakeview", "dashboards", _, "published", "tokeninfo"] => Operation::TokenInfo,
         ["api", "2.0", "preview", "scim", "v2", "Me"] => Operation::Me,
-        ["embed", "dashboardsv3", _] | ["embed", "dashboardsv3", _, "pages", _] => {
-            Operation::EmbedPage
-        }
+        ["embed", "dashboardsv3", _] | ["embed", "dashboardsv3", _, "pages", _] => Operation::EmbedPage,
         ["embed", "assets", "embed.js"] => Operation::EmbedPage,
         ["api", "emulator", "dashboards", _, "load"] => Operation::Load,
         ["api", "emulator", "dashboards", _, "data"] => Operation::Data,
@@ -84,23 +70,14 @@ impl Workspace {
         Ok(Self {
             keys: SigningKey::generate()?,
             generation: AtomicU64::new(0),
-            live: Mutex::new(Live {
-                token_life: settings.token_life,
-                secrets,
-            }),
+            live: Mutex::new(Live { token_life: settings.token_life, secrets }),
             loads: Mutex::new(LoadLog::new(limit)),
             settings,
         })
     }
 
     /// Answers one request.
-    pub fn answer(
-        &self,
-        operation: Operation,
-        asked: &Asked,
-        plan: &Plan,
-        notes: &mut Vec<String>,
-    ) -> Reply {
+    pub fn answer(&self, operation: Operation, asked: &Asked, plan: &Plan, notes: &mut Vec<String>) -> Reply {
         let dashboard = || asked.segments().get(3).cloned().unwrap_or_default();
         let mut reply = match operation {
             Operation::ServiceToken | Operation::Mint => token::answer(self, asked, plan, notes),
@@ -163,44 +140,27 @@ impl Workspace {
 
     /// Lets pass whoever bears a living `all-apis` token of this workspace.
     fn service_caller(&self, asked: &Asked) -> Result<(), Reply> {
-        let claims = asked
-            .bearer()
-            .and_then(|token| self.keys.verify(token).ok());
+        let claims = asked.bearer().and_then(|token| self.keys.verify(token).ok());
         let claims = claims.filter(|claims| !self.is_revoked(claims));
         let Some(claims) = claims else {
-            return Err(Reply::platform(
-                StatusCode::UNAUTHORIZED,
-                "UNAUTHENTICATED",
-                "Invalid Token",
-            ));
+            return Err(Reply::platform(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "Invalid Token"));
         };
         let scope = claims["scope"].as_str().unwrap_or_default();
         if scope.split(' ').any(|scope| scope == "all-apis") {
             return Ok(());
         }
         let message = "Provided OAuth token does not have required scopes: all-apis";
-        Err(Reply::platform(
-            StatusCode::FORBIDDEN,
-            "PERMISSION_DENIED",
-            message,
-        ))
+        Err(Reply::platform(StatusCode::FORBIDDEN, "PERMISSION_DENIED", message))
     }
 
     fn is_revoked(&self, claims: &Value) -> bool {
         let id = claims["jti"].as_str().unwrap_or_default();
-        let generation = id
-            .split('-')
-            .next()
-            .and_then(|text| text.parse::<u64>().ok());
+        let generation = id.split('-').next().and_then(|text| text.parse::<u64>().ok());
         generation != Some(self.generation.load(Ordering::Relaxed))
     }
 
     fn new_token_id(&self) -> String {
-        format!(
-            "{}-{:032x}",
-            self.generation.load(Ordering::Relaxed),
-            fastrand::u128(..)
-        )
+        format!("{}-{:032x}", self.generation.load(Ordering::Relaxed), fastrand::u128(..))
     }
 
     fn knows(&self, id: &str, secret: &str) -> bool {
@@ -208,10 +168,7 @@ impl Workspace {
     }
 
     fn dashboard(&self, id: &str) -> Option<&Dashboard> {
-        self.settings
-            .dashboards
-            .iter()
-            .find(|dashboard| dashboard.id == id)
+        self.settings.dashboards.iter().find(|dashboard| dashboard.id == id)
     }
 
     fn token_life(&self) -> Duration {
@@ -245,12 +202,7 @@ impl Workspace {
     /// The front page.
     pub fn index(&self, base_url: &str) -> String {
         let dashboards: String = (self.settings.dashboards.iter())
-            .map(|dashboard| {
-                format!(
-                    "<tr><td><code>{}</code></td><td>{}</td></tr>",
-                    dashboard.id, dashboard.title
-                )
-            })
+            .map(|dashboard| format!("<tr><td><code>{}</code></td><td>{}</td></tr>", dashboard.id, dashboard.title))
             .collect();
         include_str!("index.html")
             .replace("{url}", base_url)

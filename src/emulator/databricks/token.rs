@@ -27,24 +27,13 @@ const SCOPES: [&str; 6] = [
 pub(super) fn is_mint(form: &Params) -> bool {
     form.contains_key("authorization_details")
         || form.contains_key("custom_claim")
-        || form
-            .get("scope")
-            .is_some_and(|scope| scope.split(' ').any(|one| one.starts_with("dashboards")))
+        || form.get("scope").is_some_and(|scope| scope.split(' ').any(|one| one.starts_with("dashboards")))
 }
 
 /// Answers the token endpoint.
-pub(super) fn answer(
-    workspace: &Workspace,
-    asked: &Asked,
-    plan: &Plan,
-    notes: &mut Vec<String>,
-) -> Reply {
+pub(super) fn answer(workspace: &Workspace, asked: &Asked, plan: &Plan, notes: &mut Vec<String>) -> Reply {
     if asked.method != Method::POST {
-        return Reply::platform(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "METHOD_NOT_ALLOWED",
-            "use POST",
-        );
+        return Reply::platform(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "use POST");
     }
     let grant = match grant(workspace, asked) {
         Ok(grant) => grant,
@@ -75,27 +64,18 @@ fn grant(workspace: &Workspace, asked: &Asked) -> Result<Grant, Reply> {
         return Err(bad_request("invalid_request", "a parameter is repeated"));
     }
     match grant_type.as_str() {
-        "client_credentials" if authenticated(workspace, asked) => Ok(Grant {
-            subject: workspace.settings.client_id.clone(),
-            expires: None,
-        }),
+        "client_credentials" if authenticated(workspace, asked) => {
+            Ok(Grant { subject: workspace.settings.client_id.clone(), expires: None })
+        }
         "client_credentials" => Err(invalid_client()),
         TOKEN_EXCHANGE => exchange(workspace, asked),
-        other => Err(bad_request(
-            "unsupported_grant_type",
-            &format!("grant type {other} is not supported"),
-        )),
+        other => Err(bad_request("unsupported_grant_type", &format!("grant type {other} is not supported"))),
     }
 }
 
 /// Basic, raw as most clients send it or percent-encoded first as Go's does (RFC 6749 section 2.3.1), or in the body.
 fn authenticated(workspace: &Workspace, asked: &Asked) -> bool {
-    let in_body = || {
-        Some((
-            asked.form.get("client_id")?.clone(),
-            asked.form.get("client_secret")?.clone(),
-        ))
-    };
+    let in_body = || Some((asked.form.get("client_id")?.clone(), asked.form.get("client_secret")?.clone()));
     let Some((id, secret)) = asked.basic().or_else(in_body) else {
         return false;
     };
@@ -104,48 +84,24 @@ fn authenticated(workspace: &Workspace, asked: &Asked) -> bool {
 
 fn form_decoded(text: &str) -> String {
     let spaced = text.replace('+', " ");
-    percent_encoding::percent_decode_str(&spaced)
-        .decode_utf8_lossy()
-        .into_owned()
+    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
 }
 
 fn exchange(workspace: &Workspace, asked: &Asked) -> Result<Grant, Reply> {
     let policy = workspace.settings.federation.as_ref();
-    let policy = policy.ok_or_else(|| {
-        bad_request(
-            "invalid_grant",
-            "the service principal has no federation policy",
-        )
-    })?;
-    if asked
-        .form
-        .get("subject_token_type")
-        .is_none_or(|kind| kind != JWT_TYPE)
-    {
-        return Err(bad_request(
-            "invalid_request",
-            "subject_token_type must be a JWT",
-        ));
+    let policy =
+        policy.ok_or_else(|| bad_request("invalid_grant", "the service principal has no federation policy"))?;
+    if asked.form.get("subject_token_type").is_none_or(|kind| kind != JWT_TYPE) {
+        return Err(bad_request("invalid_request", "subject_token_type must be a JWT"));
     }
-    let jwt = asked
-        .form
-        .get("subject_token")
-        .map(String::as_str)
-        .unwrap_or_default();
+    let jwt = asked.form.get("subject_token").map(String::as_str).unwrap_or_default();
     let token_url = format!("{}/oidc/v1/token", asked.base_url);
-    let subject = federation::verify(policy, jwt, &token_url)
-        .map_err(|why| bad_request("invalid_grant", &why))?;
+    let subject = federation::verify(policy, jwt, &token_url).map_err(|why| bad_request("invalid_grant", &why))?;
     match asked.form.get("client_id") {
         Some(id) if *id != workspace.settings.client_id => Err(invalid_client()),
-        Some(id) => Ok(Grant {
-            subject: id.clone(),
-            expires: Some(subject.exp),
-        }),
+        Some(id) => Ok(Grant { subject: id.clone(), expires: Some(subject.exp) }),
         // Without a client id the token is the user's, not the service principal's (databricks.md section 6.1).
-        None => Ok(Grant {
-            subject: subject.sub,
-            expires: Some(subject.exp),
-        }),
+        None => Ok(Grant { subject: subject.sub, expires: Some(subject.exp) }),
     }
 }
 
@@ -160,14 +116,8 @@ fn claims(
     let form = &asked.form;
     let mut claims = Map::new();
     if let Some(scope) = form.get("scope") {
-        if let Some(unknown) = scope
-            .split_whitespace()
-            .find(|scope| !SCOPES.contains(scope))
-        {
-            return Err(bad_request(
-                "invalid_scope",
-                &format!("unknown scope {unknown}"),
-            ));
+        if let Some(unknown) = scope.split_whitespace().find(|scope| !SCOPES.contains(scope)) {
+            return Err(bad_request("invalid_scope", &format!("unknown scope {unknown}")));
         }
         claims.insert("scope".to_owned(), json!(scope));
     }
@@ -201,25 +151,11 @@ fn claims(
 /// A JSON array of objects with a `type` each (RFC 9396 section 2, which names the error too).
 fn authorization_details(text: &str) -> Result<Value, Reply> {
     let details: Value = serde_json::from_str(text).unwrap_or_default();
-    let sound = details
-        .as_array()
-        .is_some_and(|entries| entries.iter().all(|entry| entry["type"].is_string()));
-    if sound {
-        Ok(details)
-    } else {
-        Err(bad_request(
-            "invalid_authorization_details",
-            "not an array of typed objects",
-        ))
-    }
+    let sound = details.as_array().is_some_and(|entries| entries.iter().all(|entry| entry["type"].is_string()));
+    if sound { Ok(details) } else { Err(bad_request("invalid_authorization_details", "not an array of typed objects")) }
 }
 
-fn issue(
-    workspace: &Workspace,
-    mut claims: Map<String, Value>,
-    grant: &Grant,
-    plan: &Plan,
-) -> Reply {
+fn issue(workspace: &Workspace, mut claims: Map<String, Value>, grant: &Grant, plan: &Plan) -> Reply {
     let now = Timestamp::now().as_second();
     let life = plan.token_life.unwrap_or_else(|| workspace.token_life());
     let expires = grant.expires.filter(|_| plan.token_life.is_none());
@@ -228,20 +164,11 @@ fn issue(
     claims.insert("aud".to_owned(), json!(workspace.settings.workspace_id));
     claims.insert("sub".to_owned(), json!(grant.subject));
     claims.insert("iat".to_owned(), json!(now));
-    claims.insert(
-        "exp".to_owned(),
-        json!(
-            plan.jwt_exp_life
-                .map_or(expires, |life| now.saturating_add(life))
-        ),
-    );
+    claims.insert("exp".to_owned(), json!(plan.jwt_exp_life.map_or(expires, |life| now.saturating_add(life))));
     claims.insert("jti".to_owned(), json!(workspace.new_token_id()));
     let scope = claims.get("scope").cloned();
     let mut body = Map::new();
-    body.insert(
-        "access_token".to_owned(),
-        json!(workspace.keys.sign(&Value::Object(claims))),
-    );
+    body.insert("access_token".to_owned(), json!(workspace.keys.sign(&Value::Object(claims))));
     body.insert("token_type".to_owned(), json!("Bearer"));
     match &plan.expires_in {
         Some(Value::String(word)) if word == "omit" => {}
@@ -259,10 +186,6 @@ fn bad_request(error: &str, description: &str) -> Reply {
 }
 
 fn invalid_client() -> Reply {
-    let reply = Reply::oauth(
-        StatusCode::UNAUTHORIZED,
-        "invalid_client",
-        "Client authentication failed",
-    );
+    let reply = Reply::oauth(StatusCode::UNAUTHORIZED, "invalid_client", "Client authentication failed");
     reply.with(WWW_AUTHENTICATE, "Basic realm=\"oidc\"")
 }

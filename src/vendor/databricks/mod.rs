@@ -24,32 +24,21 @@ pub struct Databricks {
 impl Databricks {
     /// A workspace that is called with this client and credential.
     pub fn new(client: Client, credential: Credential, workspace_id: Option<String>) -> Databricks {
-        Databricks {
-            client,
-            credential,
-            workspace_id,
-        }
+        Databricks { client, credential, workspace_id }
     }
 
     /// Gets an `all-apis` token.
     pub(super) async fn service_token(&self, urgency: Urgency) -> Result<(Token, Lifetime), Fault> {
         let form = wire::Form::new().with("scope", "all-apis");
-        self.token_endpoint(Operation::ServiceToken, form, urgency)
-            .await
+        self.token_endpoint(Operation::ServiceToken, form, urgency).await
     }
 
     /// Asks what a token for this viewer must carry.
     ///
     /// # Errors
     /// [`MintFault::ServiceTokenRefused`] on a 401.
-    pub async fn token_info(
-        &self,
-        service: &Token,
-        mint: &Mint<'_>,
-        urgency: Urgency,
-    ) -> Result<TokenInfo, MintFault> {
-        let call = wire::token_info_call(service, self.workspace_id.as_deref(), mint)
-            .map_err(MintFault::Other)?;
+    pub async fn token_info(&self, service: &Token, mint: &Mint<'_>, urgency: Urgency) -> Result<TokenInfo, MintFault> {
+        let call = wire::token_info_call(service, self.workspace_id.as_deref(), mint).map_err(MintFault::Other)?;
         let result = self.client.call(&call, urgency, reply::token_info).await;
         result.map_err(|fault| match fault.code() {
             Code::CredentialsRejected => MintFault::ServiceTokenRefused(fault),
@@ -58,12 +47,7 @@ impl Databricks {
     }
 
     /// Mints the scoped token that the viewer's browser gets.
-    pub(super) async fn mint(
-        &self,
-        service: &Token,
-        mint: &Mint<'_>,
-        urgency: Urgency,
-    ) -> Result<Minted, MintFault> {
+    pub(super) async fn mint(&self, service: &Token, mint: &Mint<'_>, urgency: Urgency) -> Result<Minted, MintFault> {
         let info = self.token_info(service, mint, urgency).await?;
         let minted = self.scoped_token(&info, urgency).await;
         minted.map_err(MintFault::Other)
@@ -73,9 +57,7 @@ impl Databricks {
         let form = wire::scoped_form(info);
         let (token, lifetime) = self.token_endpoint(Operation::Mint, form, urgency).await?;
         // An opaque token cannot be looked into, and is believed.
-        let lacks_claim = token
-            .claims()
-            .is_some_and(|claims| !claims.has_custom_claim());
+        let lacks_claim = token.claims().is_some_and(|claims| !claims.has_custom_claim());
         if lacks_claim && self.credential.is_federated() {
             return Err(Fault::new(
                 Code::Rejected,
@@ -83,11 +65,7 @@ impl Databricks {
                  it drops that claim; use an OAuth client secret for this upstream",
             ));
         }
-        Ok(Minted {
-            token,
-            lifetime,
-            lacks_claim,
-        })
+        Ok(Minted { token, lifetime, lacks_claim })
     }
 
     /// Calls the token endpoint with our proof. A rejection makes us look at the proof's source

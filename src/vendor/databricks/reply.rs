@@ -26,14 +26,10 @@ pub struct TokenInfo(BTreeMap<String, Box<RawValue>>);
 impl TokenInfo {
     /// Field names and what they are as form parameters. `null` is no parameter.
     pub(super) fn fields(&self) -> impl Iterator<Item = (&str, String)> {
-        self.0
-            .iter()
-            .filter(|(_, raw)| raw.get() != "null")
-            .map(|(name, raw)| {
-                let text = serde_json::from_str::<String>(raw.get())
-                    .unwrap_or_else(|_| raw.get().to_owned());
-                (name.as_str(), text)
-            })
+        self.0.iter().filter(|(_, raw)| raw.get() != "null").map(|(name, raw)| {
+            let text = serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned());
+            (name.as_str(), text)
+        })
     }
 }
 
@@ -48,9 +44,7 @@ pub(super) fn token(reply: &Reply) -> Result<(Token, Lifetime), Fault> {
         #[serde(default, deserialize_with = "present")]
         expires_in: Option<Value>,
     }
-    fn present<'de, D: serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Value>, D::Error> {
+    fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
         Value::deserialize(deserializer).map(Some)
     }
     if reply.status != StatusCode::OK {
@@ -58,40 +52,21 @@ pub(super) fn token(reply: &Reply) -> Result<(Token, Lifetime), Fault> {
     }
     let body: Body = json(reply, "a token")?;
     let printable = |token: &str| token.bytes().all(|b| (0x21..0x7f).contains(&b));
-    if body.access_token.is_empty()
-        || body.access_token.len() > LONGEST_TOKEN
-        || !printable(&body.access_token)
-    {
+    if body.access_token.is_empty() || body.access_token.len() > LONGEST_TOKEN || !printable(&body.access_token) {
         return Err(malformed(reply, "its access_token is no token"));
     }
-    if body
-        .token_type
-        .is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer"))
-    {
+    if body.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
         return Err(malformed(reply, "its token_type is not Bearer"));
     }
     let token = Token::new(&body.access_token);
     let expires_in = body.expires_in.as_ref().map(|value| {
-        seconds(value).ok_or_else(|| {
-            malformed(
-                reply,
-                "its expires_in is not a number of seconds above zero",
-            )
-        })
+        seconds(value).ok_or_else(|| malformed(reply, "its expires_in is not a number of seconds above zero"))
     });
     let exp = token.claims().and_then(|claims| claims.exp());
-    let lifetime =
-        Lifetime::smaller_of(reply.sent, expires_in.transpose()?, exp).ok_or_else(|| {
-            malformed(
-                reply,
-                "neither expires_in nor the token itself says how long it lives",
-            )
-        })?;
+    let lifetime = Lifetime::smaller_of(reply.sent, expires_in.transpose()?, exp)
+        .ok_or_else(|| malformed(reply, "neither expires_in nor the token itself says how long it lives"))?;
     if lifetime.ttl().is_zero() {
-        return Err(malformed(
-            reply,
-            "the token had expired when it was issued (is the clock of this machine right?)",
-        ));
+        return Err(malformed(reply, "the token had expired when it was issued (is the clock of this machine right?)"));
     }
     Ok((token, lifetime))
 }
@@ -100,9 +75,7 @@ pub(super) fn token(reply: &Reply) -> Result<(Token, Lifetime), Fault> {
 fn seconds(value: &Value) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,
-        Value::String(text) if text.starts_with(|c: char| c.is_ascii_digit()) => {
-            text.parse::<f64>().ok()?
-        }
+        Value::String(text) if text.starts_with(|c: char| c.is_ascii_digit()) => text.parse::<f64>().ok()?,
         _ => return None,
     };
     let whole = seconds.floor();
@@ -120,8 +93,9 @@ pub(super) fn token_info(reply: &Reply) -> Result<TokenInfo, Fault> {
 fn json<'a, T: Deserialize<'a>>(reply: &'a Reply, what: &str) -> Result<T, Fault> {
     let start = reply.body.iter().find(|byte| !byte.is_ascii_whitespace());
     match start {
-        Some(b'{') => serde_json::from_slice(&reply.body)
-            .map_err(|_| malformed(reply, &format!("its JSON is not {what}"))),
+        Some(b'{') => {
+            serde_json::from_slice(&reply.body).map_err(|_| malformed(reply, &format!("its JSON is not {what}")))
+        }
         Some(b'<') => Err(malformed(
             reply,
             "it is an HTML page, probably a login page: is the host the URL of the workspace, and workspace_id right?",
@@ -131,14 +105,7 @@ fn json<'a, T: Deserialize<'a>>(reply: &'a Reply, what: &str) -> Result<T, Fault
 }
 
 fn malformed(reply: &Reply, why: &str) -> Fault {
-    Fault::new(
-        Code::Malformed,
-        format!(
-            "Databricks answered {}, but {why}{}",
-            reply.status.as_u16(),
-            Trace::of(reply)
-        ),
-    )
+    Fault::new(Code::Malformed, format!("Databricks answered {}, but {why}{}", reply.status.as_u16(), Trace::of(reply)))
 }
 
 /// A token request that failed.
@@ -172,14 +139,9 @@ fn token_fault(reply: &Reply) -> Fault {
         ),
         (404, _) => Fault::new(
             Code::UpstreamNotFound,
-            format!(
-                "Databricks has no token endpoint at this host: is it the URL of a workspace?{trace}"
-            ),
+            format!("Databricks has no token endpoint at this host: is it the URL of a workspace?{trace}"),
         ),
-        _ => Fault::new(
-            Code::Rejected,
-            format!("Databricks refused the token request{trace}"),
-        ),
+        _ => Fault::new(Code::Rejected, format!("Databricks refused the token request{trace}")),
     }
 }
 
@@ -190,10 +152,7 @@ fn token_info_fault(reply: &Reply) -> Fault {
         return fault;
     }
     match (reply.status.as_u16(), trace.code.as_deref()) {
-        (401, _) => Fault::new(
-            Code::CredentialsRejected,
-            format!("Databricks refused the service token{trace}"),
-        ),
+        (401, _) => Fault::new(Code::CredentialsRejected, format!("Databricks refused the service token{trace}")),
         (_, Some("RESOURCE_DOES_NOT_EXIST")) | (404, _) => Fault::new(
             Code::UpstreamNotFound,
             format!(
@@ -208,57 +167,35 @@ fn token_info_fault(reply: &Reply) -> Fault {
              service principal Workspace access and Databricks SQL access{trace}"
             ),
         ),
-        _ => Fault::new(
-            Code::Rejected,
-            format!("Databricks refused the request for token info{trace}"),
-        ),
+        _ => Fault::new(Code::Rejected, format!("Databricks refused the request for token info{trace}")),
     }
 }
 
 /// What any call may be answered with.
 fn common_fault(reply: &Reply, trace: &Trace) -> Option<Fault> {
     let status = reply.status;
-    let throttled = matches!(
-        trace.code.as_deref(),
-        Some("RESOURCE_EXHAUSTED" | "REQUEST_LIMIT_EXCEEDED")
-    );
+    let throttled = matches!(trace.code.as_deref(), Some("RESOURCE_EXHAUSTED" | "REQUEST_LIMIT_EXCEEDED"));
     if status == StatusCode::TOO_MANY_REQUESTS || throttled {
-        return Some(Fault::new(
-            Code::Throttled,
-            format!("Databricks throttles us{trace}"),
-        ));
+        return Some(Fault::new(Code::Throttled, format!("Databricks throttles us{trace}")));
     }
     let unavailable = trace.code.as_deref() == Some("TEMPORARILY_UNAVAILABLE");
     if crate::upstream::retry::is_transient(status) || unavailable {
-        return Some(Fault::new(
-            Code::Unavailable,
-            format!("Databricks is in trouble{trace}"),
-        ));
+        return Some(Fault::new(Code::Unavailable, format!("Databricks is in trouble{trace}")));
     }
     if status.is_redirection() {
-        return Some(Fault::new(
-            Code::Malformed,
-            format!("{}{trace}", redirect(reply)),
-        ));
+        return Some(Fault::new(Code::Malformed, format!("{}{trace}", redirect(reply))));
     }
     None
 }
 
 fn redirect(reply: &Reply) -> String {
-    let location = reply
-        .headers
-        .get(LOCATION)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let location = reply.headers.get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if location.contains("private-link-validation-error") {
         return "Databricks redirects to its login page with a private link validation error: this workspace may only \
                 be reached over Private Link, and we are not on it"
             .to_owned();
     }
-    let authority = location
-        .parse::<http::Uri>()
-        .ok()
-        .and_then(|uri| uri.authority().cloned());
+    let authority = location.parse::<http::Uri>().ok().and_then(|uri| uri.authority().cloned());
     match authority.filter(|authority| !authority.as_str().contains('@')) {
         Some(authority) => format!(
             "Databricks redirects to {authority}, which is not followed: if that is the workspace, put it into host"
@@ -284,9 +221,7 @@ impl Trace {
             Value::Number(number) => Some(number.to_string()),
             _ => None,
         };
-        let code = text("error_code")
-            .or_else(|| text("errorCode"))
-            .or_else(|| text("error"));
+        let code = text("error_code").or_else(|| text("errorCode")).or_else(|| text("error"));
         let header = |name: &str| Some(reply.headers.get(name)?.to_str().ok()?.to_owned());
         let request_id = header("x-request-id").or_else(|| header("x-databricks-request-id"));
         Trace {

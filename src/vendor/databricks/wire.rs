@@ -15,11 +15,7 @@ use crate::vendor::Credential;
 
 /// Everything outside "unreserved" (RFC 3986 section 2.3) is encoded, a space as `%20`: `+` means
 /// a space to some readers only.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Set on API calls when the workspace is known, as the vendor's own SDK does; hosts that serve
 /// several workspaces answer with a login page without it.
@@ -60,15 +56,9 @@ pub(super) fn token_call(
     form: &Form,
 ) -> Result<Call, Fault> {
     let mut body = Serializer::new(String::new());
-    let mut headers = vec![(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/x-www-form-urlencoded"),
-    )];
+    let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))];
     if credential.is_federated() {
-        body.append_pair(
-            "grant_type",
-            "urn:ietf:params:oauth:grant-type:token-exchange",
-        );
+        body.append_pair("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange");
         body.append_pair("subject_token_type", "urn:ietf:params:oauth:token-type:jwt");
         body.append_pair("subject_token", proof.expose());
         // Without it the vendor would give us the user behind the token, not the service principal.
@@ -76,27 +66,14 @@ pub(super) fn token_call(
     } else {
         body.append_pair("grant_type", "client_credentials");
         let pair = format!("{}:{}", credential.client_id(), proof.expose());
-        headers.push((
-            AUTHORIZATION,
-            sensitive(&format!("Basic {}", STANDARD.encode(pair)))?,
-        ));
+        headers.push((AUTHORIZATION, sensitive(&format!("Basic {}", STANDARD.encode(pair)))?));
     }
     body.extend_pairs(&form.0);
-    Ok(Call {
-        operation,
-        method: Method::POST,
-        path: "/oidc/v1/token".to_owned(),
-        headers,
-        body: body.finish().into(),
-    })
+    Ok(Call { operation, method: Method::POST, path: "/oidc/v1/token".to_owned(), headers, body: body.finish().into() })
 }
 
 /// `GET .../published/tokeninfo` for one viewer.
-pub(super) fn token_info_call(
-    service: &Token,
-    workspace: Option<&str>,
-    mint: &Mint<'_>,
-) -> Result<Call, Fault> {
+pub(super) fn token_info_call(service: &Token, workspace: Option<&str>, mint: &Mint<'_>) -> Result<Call, Fault> {
     let escape = |text| utf8_percent_encode(text, ESCAPED);
     let mut path = format!(
         "/api/2.0/lakeview/dashboards/{}/published/tokeninfo?external_viewer_id={}",
@@ -107,20 +84,11 @@ pub(super) fn token_info_call(
         path.push_str("&external_value=");
         path.extend(escape(value));
     }
-    let mut headers = vec![(
-        AUTHORIZATION,
-        sensitive(&format!("Bearer {}", service.expose()))?,
-    )];
+    let mut headers = vec![(AUTHORIZATION, sensitive(&format!("Bearer {}", service.expose()))?)];
     if let Some(id) = workspace.and_then(|id| HeaderValue::try_from(id).ok()) {
         headers.push((WORKSPACE, id));
     }
-    Ok(Call {
-        operation: Operation::TokenInfo,
-        method: Method::GET,
-        path,
-        headers,
-        body: bytes::Bytes::new(),
-    })
+    Ok(Call { operation: Operation::TokenInfo, method: Method::GET, path, headers, body: bytes::Bytes::new() })
 }
 
 /// Every top-level field of token info goes on as a parameter: dropping one (`scope`, say) gives a
@@ -128,9 +96,5 @@ pub(super) fn token_info_call(
 pub(super) fn scoped_form(info: &TokenInfo) -> Form {
     let ours = |name: &str| OURS.contains(&name);
     let fields = info.fields().filter(|(name, _)| !ours(name));
-    Form(
-        fields
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect(),
-    )
+    Form(fields.map(|(name, value)| (name.to_owned(), value)).collect())
 }
