@@ -13,3 +13,4 @@ pub mod secrets;
 pub mod telemetry;
 pub mod upstream;
 pub mod vendor;
+pub mod tokens;

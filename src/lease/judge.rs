@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Code, Fault, Lifetime, Moment};
+use crate::model::{Fault, Lifetime, Moment};
 
 /// How much life must be left for which use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,15 +89,13 @@ pub fn remembered_for(fault: &Fault, failures: u32) -> Duration {
     if let Some(hint) = fault.retry_hint() {
         return hint;
     }
-    match fault.code() {
-        // The credential itself remembers a rejection, and until when: see `vendor::credential`.
-        Code::CredentialsRejected => Duration::from_secs(1),
-        _ if !fault.is_transient() => Duration::from_secs(5),
-        // After a first failure the next caller may try at once; then 1, 2, 4, 8 s.
-        _ => match failures {
-            0 | 1 => Duration::ZERO,
-            more => Duration::from_secs(1 << (more - 2).min(3)),
-        },
+    if !fault.is_transient() {
+        return Duration::from_secs(5);
+    }
+    // After a first failure the next caller may try at once; then 1, 2, 4, 8 s.
+    match failures {
+        0 | 1 => Duration::ZERO,
+        more => Duration::from_secs(1 << (more - 2).min(3)),
     }
 }
 
@@ -114,6 +112,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::Code;
 
     const START: Moment = Moment { wall: 1_700_000_000_000_000_000, boot: 77_000_000_000 };
     const fn secs(n: u64) -> Duration {

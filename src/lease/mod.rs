@@ -196,6 +196,11 @@ impl<S: Source> Lease<S> {
         }
     }
 
+    /// Starts a fetch now, as if somebody waited, unless one is in the air.
+    pub fn fetch_now(self: &Arc<Self>, keeper: &Arc<Keeper<S>>) {
+        flight::start(self, keeper, Urgency::Waited);
+    }
+
     /// Starts a renewal now, unless one is in the air.
     pub fn renew_now(self: &Arc<Self>, keeper: &Arc<Keeper<S>>) {
         flight::start(self, keeper, Urgency::Ahead);

@@ -36,6 +36,18 @@ struct Lines {
     timestamp: String,
 }
 
+/// Whom and what a decision was about. All texts are names from the config or hex, so there is
+/// nothing to escape.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// Embed and upstream, rendered once by [`place`].
+    pub place: &'a str,
+    /// The viewer's keyed hash.
+    pub viewer: Option<&'a str>,
+    /// The token's fingerprint.
+    pub token: Option<&'a str>,
+}
+
 /// One decision.
 pub struct Entry<'a> {
     /// Unix seconds.
@@ -46,8 +58,8 @@ pub struct Entry<'a> {
     pub code: &'a str,
     /// Purpose as asked, `load` or `renew`, if it got that far.
     pub purpose: Option<&'a str>,
-    /// Embed, upstream, viewer and token, rendered by [`subject`]; empty if it did not get that far.
-    pub subject: &'a str,
+    /// Whom and what it was about, if it got that far.
+    pub subject: Option<Subject<'a>>,
     /// The caller's address.
     pub caller: std::net::IpAddr,
 }
@@ -127,34 +139,41 @@ impl Lines {
             self.second = entry.at;
             self.timestamp = clock::rfc3339(entry.at);
         }
+        let timestamp = std::mem::take(&mut self.timestamp);
         let decision = if entry.granted { "granted" } else { "refused" };
-        for part in [
+        self.put(&[
             r#"{"timestamp":""#,
-            &self.timestamp,
+            &timestamp,
             r#"","level":"INFO","target":"audit","decision":""#,
             decision,
             r#"","code":""#,
             entry.code,
             "\"",
-        ] {
-            self.text.extend_from_slice(part.as_bytes());
-        }
+        ]);
+        self.timestamp = timestamp;
         if let Some(purpose) = entry.purpose {
-            for part in [r#","purpose":""#, purpose, "\""] {
-                self.text.extend_from_slice(part.as_bytes());
+            self.put(&[r#","purpose":""#, purpose, "\""]);
+        }
+        if let Some(subject) = &entry.subject {
+            self.put(&[subject.place]);
+            for (name, value) in [(r#","viewer":""#, subject.viewer), (r#","token":""#, subject.token)] {
+                if let Some(value) = value {
+                    self.put(&[name, value, "\""]);
+                }
             }
         }
-        self.text.extend_from_slice(entry.subject.as_bytes());
         // Writing to a Vec cannot fail.
         let _ = writeln!(self.text, r#","caller":"{}"}}"#, entry.caller);
     }
+
+    fn put(&mut self, parts: &[&str]) {
+        parts.iter().for_each(|part| self.text.extend_from_slice(part.as_bytes()));
+    }
 }
 
-/// The part of an entry that stays the same for one token, rendered once. All four are names from
-/// the config or hex, so there is nothing to escape.
-pub fn subject(embed: &str, upstream: &str, viewer: &str, token: Option<&str>) -> String {
-    let token = token.map_or(String::new(), |token| format!(r#","token":"{token}""#));
-    format!(r#","embed":"{embed}","upstream":"{upstream}","viewer":"{viewer}"{token}"#)
+/// The part of an entry that stays the same for one embed, rendered once.
+pub fn place(embed: &str, upstream: &str) -> String {
+    format!(r#","embed":"{embed}","upstream":"{upstream}""#)
 }
 
 /// Turns viewer ids into texts that only the holder of the key can trace back.
@@ -197,7 +216,8 @@ mod tests {
     fn a_line_is_json_and_names_nobody() {
         let pseudonyms = Pseudonyms::keyed(&Secret::new("key".into()));
         let viewer = pseudonyms.short("u-4711");
-        let subject = subject("sales", "acme", &viewer, Some("0123456789abcdef"));
+        let place = place("sales", "acme");
+        let subject = Some(Subject { place: &place, viewer: Some(&viewer), token: Some("0123456789abcdef") });
         let mut lines = Lines::default();
         let caller = std::net::IpAddr::from([127, 0, 0, 1]);
         lines.push(&Entry {
@@ -205,7 +225,7 @@ mod tests {
             granted: true,
             code: "hit",
             purpose: Some("load"),
-            subject: &subject,
+            subject,
             caller,
         });
         lines.push(&Entry {
@@ -213,7 +233,7 @@ mod tests {
             granted: false,
             code: "forbidden_host",
             purpose: None,
-            subject: "",
+            subject: None,
             caller,
         });
         let text = String::from_utf8(lines.text).unwrap();

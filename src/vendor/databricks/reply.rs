@@ -51,7 +51,8 @@ pub(super) fn token(reply: &Reply) -> Result<(Token, Lifetime), Fault> {
         return Err(token_fault(reply));
     }
     let body: Body = json(reply, "a token")?;
-    let printable = |token: &str| token.bytes().all(|b| (0x21..0x7f).contains(&b));
+    // A quote or a backslash would break out of the JSON and headers that the token goes into.
+    let printable = |token: &str| token.bytes().all(|b| (0x21..0x7f).contains(&b) && !matches!(b, b'"' | b'\\'));
     if body.access_token.is_empty() || body.access_token.len() > LONGEST_TOKEN || !printable(&body.access_token) {
         return Err(malformed(reply, "its access_token is no token"));
     }
