@@ -3,6 +3,7 @@
 pub mod config;
 #[cfg(feature = "emulator")]
 pub mod demo;
+pub mod edge;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 pub mod lease;
@@ -11,6 +12,6 @@ pub mod limit;
 pub mod model;
 pub mod secrets;
 pub mod telemetry;
+pub mod tokens;
 pub mod upstream;
 pub mod vendor;
-pub mod tokens;

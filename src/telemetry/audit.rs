@@ -220,14 +220,7 @@ mod tests {
         let subject = Some(Subject { place: &place, viewer: Some(&viewer), token: Some("0123456789abcdef") });
         let mut lines = Lines::default();
         let caller = std::net::IpAddr::from([127, 0, 0, 1]);
-        lines.push(&Entry {
-            at: 1_795_284_000,
-            granted: true,
-            code: "hit",
-            purpose: Some("load"),
-            subject,
-            caller,
-        });
+        lines.push(&Entry { at: 1_795_284_000, granted: true, code: "hit", purpose: Some("load"), subject, caller });
         lines.push(&Entry {
             at: 1_795_284_000,
             granted: false,

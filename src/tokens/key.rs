@@ -99,7 +99,11 @@ mod tests {
 
     #[test]
     fn roles_are_a_set() {
-        let with = |roles: &[&str]| Viewer { id: "v".into(), roles: roles.iter().map(ToString::to_string).collect(), ..Viewer::default() };
+        let with = |roles: &[&str]| Viewer {
+            id: "v".into(),
+            roles: roles.iter().map(ToString::to_string).collect(),
+            ..Viewer::default()
+        };
         assert_eq!(key_of(&with(&["a", "b", "a"])), key_of(&with(&["b", "a"])));
     }
 }

@@ -35,7 +35,8 @@ pub struct ServiceStatus {
 impl ServiceTokens {
     /// The rhythm of service tokens: at most one in ten seconds for each upstream.
     pub fn keeper(clock: Clock, tasks: Tasks) -> Arc<Keeper<ServiceSource>> {
-        let rhythm = Rhythm { floor: Duration::from_secs(10), idle: None, every: None, deadline: Duration::from_secs(60) };
+        let rhythm =
+            Rhythm { floor: Duration::from_secs(10), idle: None, every: None, deadline: Duration::from_secs(60) };
         Keeper::start(clock, tasks, rhythm)
     }
 

@@ -40,7 +40,9 @@ impl Store {
         let tokens = Cache::builder()
             .max_capacity(max_bytes)
             .weigher(|_, entry: &Entry| entry.bytes)
-            .eviction_listener(|_, entry: Entry, _| entry.lease.source().upstream_metrics().viewer_token_out(entry.bytes))
+            .eviction_listener(|_, entry: Entry, _| {
+                entry.lease.source().upstream_metrics().viewer_token_out(entry.bytes)
+            })
             .build();
         let failed = Cache::builder().max_capacity(MOST_FAILED).time_to_live(FAILED_FOR).build();
         Store { tokens, failed, pending: Mutex::default() }

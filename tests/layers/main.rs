@@ -98,29 +98,18 @@ fn rooms_stay_small() {
     let files = sources();
     let mut broken: Vec<String> = files.iter().filter_map(too_long).collect();
     let tests = test_files(&root, &files);
-    broken.extend(
-        folders(&root)
-            .iter()
-            .filter_map(|folder| too_full(&root, folder, &tests)),
-    );
+    broken.extend(folders(&root).iter().filter_map(|folder| too_full(&root, folder, &tests)));
     hold(&broken);
 }
 
 #[test]
 fn the_table_is_a_table_of_layers() {
     let layers = layers();
-    assert_eq!(
-        layers.last().map(|row| row.0),
-        Some("emulator"),
-        "the whole table is read"
-    );
+    assert_eq!(layers.last().map(|row| row.0), Some("emulator"), "the whole table is read");
     for (at, (module, allowed)) in layers.iter().enumerate() {
         for name in allowed {
             let row = layers.iter().position(|(other, _)| other == name);
-            assert!(
-                row.is_some_and(|row| row > at),
-                "{module} may import {name}: not below it"
-            );
+            assert!(row.is_some_and(|row| row > at), "{module} may import {name}: not below it");
         }
     }
 }
@@ -128,20 +117,13 @@ fn the_table_is_a_table_of_layers() {
 #[test]
 fn every_door_and_wall_is_read() {
     assert_eq!(columns(DOORS).len(), 10);
-    assert!(
-        columns(DOORS)
-            .iter()
-            .all(|[crates, rooms, _]| !crates.is_empty() && !rooms.is_empty())
-    );
+    assert!(columns(DOORS).iter().all(|[crates, rooms, _]| !crates.is_empty() && !rooms.is_empty()));
     assert_eq!(columns(WALLS).len(), 1);
 }
 
 /// The rows of [`LAYERS`].
 fn layers() -> Vec<(&'static str, Vec<&'static str>)> {
-    let rows = LAYERS
-        .lines()
-        .map(str::trim)
-        .filter(|row| !row.is_empty() && !row.starts_with('#'));
+    let rows = LAYERS.lines().map(str::trim).filter(|row| !row.is_empty() && !row.starts_with('#'));
     rows.map(|row| {
         let mut words = row.split_whitespace();
         (words.next().unwrap_or_default(), words.collect())
@@ -157,11 +139,7 @@ fn columns(table: &'static str) -> Vec<[Vec<&'static str>; 3]> {
         let cells: Vec<&str> = line.split('|').collect();
         match cells.as_slice() {
             [first, second, third] => {
-                let first = if first.trim().is_empty() {
-                    before
-                } else {
-                    first
-                };
+                let first = if first.trim().is_empty() { before } else { first };
                 rows.push([first, second, third].map(|cell| cell.split_whitespace().collect()));
             }
             _ => before = line,
@@ -178,10 +156,7 @@ fn imports(files: &[File]) -> Vec<String> {
             continue;
         };
         let Some(allowed) = table.get(module) else {
-            broken.push(format!(
-                "src/{}: module `{module}` has no row in LAYERS: give it a layer",
-                file.name
-            ));
+            broken.push(format!("src/{}: module `{module}` has no row in LAYERS: give it a layer", file.name));
             continue;
         };
         for path in &file.source.paths {
@@ -190,20 +165,12 @@ fn imports(files: &[File]) -> Vec<String> {
             };
             let place = place(file, path);
             if target == "*" {
-                broken.push(format!(
-                    "{place}: a glob of the crate root hides what is imported"
-                ));
+                broken.push(format!("{place}: a glob of the crate root hides what is imported"));
             } else if !table.contains_key(target.as_str()) {
                 broken.push(format!("{place}: `{target}` has no row in LAYERS"));
             } else if target != module && !allowed.contains(&target.as_str()) {
-                let may = if allowed.is_empty() {
-                    "nothing of the crate".to_owned()
-                } else {
-                    allowed.join(", ")
-                };
-                broken.push(format!(
-                    "{place}: `{module}` may not import `{target}`; it may import {may}"
-                ));
+                let may = if allowed.is_empty() { "nothing of the crate".to_owned() } else { allowed.join(", ") };
+                broken.push(format!("{place}: `{module}` may not import `{target}`; it may import {may}"));
             }
         }
     }
@@ -226,9 +193,7 @@ fn doors(files: &[File]) -> Vec<String> {
             for [rooms, crates, why] in &walls {
                 if crates.contains(&name) && rooms.iter().any(|room| file.is_in(room)) {
                     let (rooms, why) = (rooms.join(", "), why.join(" "));
-                    broken.push(format!(
-                        "{place}: `{name}` does not belong in {rooms} ({why})"
-                    ));
+                    broken.push(format!("{place}: `{name}` does not belong in {rooms} ({why})"));
                 }
             }
         }
@@ -237,33 +202,19 @@ fn doors(files: &[File]) -> Vec<String> {
 }
 
 fn place(file: &File, path: &scan::Path) -> String {
-    format!(
-        "src/{}:{}: `{}`",
-        file.name,
-        path.line,
-        path.segments.join("::")
-    )
+    format!("src/{}:{}: `{}`", file.name, path.line, path.segments.join("::"))
 }
 
 fn too_long(file: &File) -> Option<String> {
     let lines = file.source.lines;
-    (lines > MAX_LINES).then(|| {
-        format!(
-            "src/{}: {lines} lines without its tests, {MAX_LINES} are allowed: make it two",
-            file.name
-        )
-    })
+    (lines > MAX_LINES)
+        .then(|| format!("src/{}: {lines} lines without its tests, {MAX_LINES} are allowed: make it two", file.name))
 }
 
 fn too_full(root: &Path, folder: &Path, tests: &BTreeSet<PathBuf>) -> Option<String> {
-    let count = entries(folder)
-        .iter()
-        .filter(|path| path.is_file() && !tests.contains(*path))
-        .count();
+    let count = entries(folder).iter().filter(|path| path.is_file() && !tests.contains(*path)).count();
     let name = folder.strip_prefix(root.parent()?).ok()?.display();
-    (count > MAX_FILES).then(|| {
-        format!("{name}: {count} files, {MAX_FILES} are allowed: find the folder inside it")
-    })
+    (count > MAX_FILES).then(|| format!("{name}: {count} files, {MAX_FILES} are allowed: find the folder inside it"))
 }
 
 #[track_caller]
@@ -282,23 +233,15 @@ mod tests {
     use crate::tree::module_of;
 
     fn file(name: &str, text: &str) -> File {
-        File {
-            name: name.to_owned(),
-            source: scan::scan(text, &module_of(name)),
-        }
+        File { name: name.to_owned(), source: scan::scan(text, &module_of(name)) }
     }
 
     #[test]
     fn an_import_upwards_is_named_with_its_place() {
-        let broken = imports(&[file(
-            "lease/judge.rs",
-            "use crate::model::Token;\nuse crate::tokens::Key;",
-        )]);
+        let broken = imports(&[file("lease/judge.rs", "use crate::model::Token;\nuse crate::tokens::Key;")]);
         assert_eq!(broken.len(), 1);
         assert!(
-            broken[0].starts_with(
-                "src/lease/judge.rs:2: `crate::tokens::Key`: `lease` may not import `tokens`"
-            ),
+            broken[0].starts_with("src/lease/judge.rs:2: `crate::tokens::Key`: `lease` may not import `tokens`"),
             "{broken:?}"
         );
     }
@@ -306,103 +249,31 @@ mod tests {
     #[test]
     fn siblings_and_detours_over_super_are_seen() {
         assert_eq!(
-            imports(&[file(
-                "vendor/databricks/mint.rs",
-                "fn f() { super::super::super::limit::take() }"
-            )])
-            .len(),
+            imports(&[file("vendor/databricks/mint.rs", "fn f() { super::super::super::limit::take() }")]).len(),
             1
         );
-        assert_eq!(
-            imports(&[file(
-                "vendor/databricks/mint.rs",
-                "use super::super::credential::Key;"
-            )]),
-            [""; 0]
-        );
-        assert_eq!(
-            imports(&[file(
-                "emulator/entra.rs",
-                "use crate::{model, emulator::faults};"
-            )])
-            .len(),
-            1
-        );
-        assert_eq!(
-            imports(&[file(
-                "app.rs",
-                "use crate::cli::Run; use crate::*; use crate::nowhere::X;"
-            )])
-            .len(),
-            3
-        );
+        assert_eq!(imports(&[file("vendor/databricks/mint.rs", "use super::super::credential::Key;")]), [""; 0]);
+        assert_eq!(imports(&[file("emulator/entra.rs", "use crate::{model, emulator::faults};")]).len(), 1);
+        assert_eq!(imports(&[file("app.rs", "use crate::cli::Run; use crate::*; use crate::nowhere::X;")]).len(), 3);
         assert_eq!(imports(&[file("helpers.rs", "")]).len(), 1);
-        assert_eq!(
-            imports(&[
-                file("lib.rs", "pub use crate::app::App;"),
-                file("main.rs", "use crate::cli;")
-            ]),
-            [""; 0]
-        );
+        assert_eq!(imports(&[file("lib.rs", "pub use crate::app::App;"), file("main.rs", "use crate::cli;")]), [""; 0]);
     }
 
     #[test]
     fn a_crate_outside_its_door_is_seen_and_inside_is_not() {
-        assert_eq!(
-            doors(&[file(
-                "api/mod.rs",
-                "use moka::sync::Cache; fn f(r: http::Request<()>) {}"
-            )])
-            .len(),
-            1
-        );
-        assert_eq!(
-            doors(&[file("tokens/viewer.rs", "use moka::sync::Cache;")]),
-            [""; 0]
-        );
-        assert_eq!(
-            doors(&[file(
-                "upstream/client.rs",
-                "use hyper_rustls::HttpsConnector;"
-            )])
-            .len(),
-            1
-        );
-        assert_eq!(
-            doors(&[file(
-                "upstream/connect.rs",
-                "use hyper_rustls::HttpsConnector;"
-            )]),
-            [""; 0]
-        );
-        assert_eq!(
-            doors(&[file(
-                "model/clock.rs",
-                "async fn f() { tokio::time::sleep(d).await }"
-            )])
-            .len(),
-            1
-        );
-        assert_eq!(
-            doors(&[file("config/resolve.rs", "use serde_saphyr::Error;")]).len(),
-            1
-        );
-        assert_eq!(
-            doors(&[file("tokens_of_old.rs", "use moka::sync::Cache;")]).len(),
-            1
-        );
+        assert_eq!(doors(&[file("api/mod.rs", "use moka::sync::Cache; fn f(r: http::Request<()>) {}")]).len(), 1);
+        assert_eq!(doors(&[file("tokens/viewer.rs", "use moka::sync::Cache;")]), [""; 0]);
+        assert_eq!(doors(&[file("upstream/client.rs", "use hyper_rustls::HttpsConnector;")]).len(), 1);
+        assert_eq!(doors(&[file("upstream/connect.rs", "use hyper_rustls::HttpsConnector;")]), [""; 0]);
+        assert_eq!(doors(&[file("model/clock.rs", "async fn f() { tokio::time::sleep(d).await }")]).len(), 1);
+        assert_eq!(doors(&[file("config/resolve.rs", "use serde_saphyr::Error;")]).len(), 1);
+        assert_eq!(doors(&[file("tokens_of_old.rs", "use moka::sync::Cache;")]).len(), 1);
     }
 
     #[test]
     fn a_long_file_is_seen_and_a_long_test_is_not() {
         let long = "fn f() {}\n".repeat(MAX_LINES + 1);
         assert!(too_long(&file("api/mod.rs", &long)).is_some());
-        assert!(
-            too_long(&file(
-                "api/mod.rs",
-                &format!("#[cfg(test)]\nmod tests {{\n{long}}}\n")
-            ))
-            .is_none()
-        );
+        assert!(too_long(&file("api/mod.rs", &format!("#[cfg(test)]\nmod tests {{\n{long}}}\n"))).is_none());
     }
 }

@@ -1,0 +1,226 @@
+//! The local defence: what is refused before any work.
+//!
+//! Whoever reaches a loopback port is not therefore a friend: a browser on the same machine can be
+//! made to send requests (CSRF, DNS rebinding), an app can be made to fetch a URL (SSRF), and a
+//! forwarding proxy can be made to pass one on. Each of these lacks something here, or brings
+//! something along that gives it away. Underscore spellings count as the headers they imitate.
+
+use std::net::SocketAddr;
+
+use http::header::{HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::{Method, Uri};
+
+use crate::model::{Code, Fault, Secret};
+
+/// What is asked of every request.
+pub struct Rules {
+    hosts: Hosts,
+    origins: Vec<String>,
+    forwarded: bool,
+}
+
+/// What a caller must show.
+pub enum Proof {
+    /// Nothing.
+    None,
+    /// `Sidemint-Request: true`, which no simple request forgery can set.
+    Header,
+    /// The secret in that header.
+    Secret(Secret),
+}
+
+/// How a request may go on.
+#[derive(Debug)]
+pub enum Pass<'a> {
+    /// To its handler.
+    Through {
+        /// A browser's allowed origin, to be named in the reply.
+        origin: Option<&'a HeaderValue>,
+    },
+    /// A CORS preflight of an allowed origin, to be answered as such.
+    Preflight(&'a HeaderValue),
+}
+
+struct Hosts {
+    exact: Vec<String>,
+    any_port: Vec<String>,
+}
+
+/// The headers that matter here.
+#[derive(Default)]
+struct Seen<'a> {
+    host: Once<'a>,
+    origin: Once<'a>,
+    fetch_site: Once<'a>,
+    proof: Once<'a>,
+    forwarded: bool,
+}
+
+/// A header that may be there once.
+#[derive(Default)]
+struct Once<'a> {
+    value: Option<&'a HeaderValue>,
+    again: bool,
+}
+
+impl<'a> Once<'a> {
+    fn see(&mut self, value: &'a HeaderValue) {
+        self.again = self.value.replace(value).is_some();
+    }
+}
+
+impl Rules {
+    /// Rules of a listener with these addresses; `extra` names are accepted with any port.
+    pub fn new(addresses: &[SocketAddr], extra: &[String], origins: &[String], allow_forwarded: bool) -> Rules {
+        let mut exact = Vec::new();
+        for address in addresses {
+            let own = address.ip().to_string();
+            let own = if address.is_ipv6() { format!("[{own}]") } else { own };
+            // 0.0.0.0 and [::] are no names to call us by.
+            let named = (!address.ip().is_unspecified()).then_some(own.as_str());
+            for name in ["127.0.0.1", "localhost", "[::1]"].into_iter().chain(named) {
+                exact.extend([format!("{name}:{}", address.port()), name.to_owned()]);
+            }
+        }
+        let (with_port, any_port) = extra.iter().cloned().partition(|host| has_port(host));
+        exact.extend::<Vec<String>>(with_port);
+        Rules { hosts: Hosts { exact, any_port }, origins: origins.to_vec(), forwarded: allow_forwarded }
+    }
+
+    /// Judges a request by its head.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn check<'a>(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &'a HeaderMap,
+        proof: &Proof,
+    ) -> Result<Pass<'a>, Fault> {
+        if uri.authority().is_some() || !uri.path().starts_with('/') {
+            return Err(Fault::new(Code::MalformedRequest, "the request target must be a path"));
+        }
+        if !well_framed(headers) {
+            return Err(Fault::new(Code::MalformedRequest, "Transfer-Encoding must be exactly one `chunked`"));
+        }
+        let seen = Seen::of(headers);
+        self.check_host(&seen.host)?;
+        if seen.forwarded && !self.forwarded {
+            return Err(Fault::new(
+                Code::ForwardedRequest,
+                "the request carries forwarding headers, so it came from elsewhere; set server.allow_forwarded where a mesh adds them",
+            ));
+        }
+        let origin = self.check_origin(&seen)?;
+        if let Some(origin) = origin
+            && method == Method::OPTIONS
+        {
+            return Ok(Pass::Preflight(origin));
+        }
+        check_proof(&seen.proof, proof)?;
+        Ok(Pass::Through { origin })
+    }
+
+    fn check_host(&self, host: &Once<'_>) -> Result<(), Fault> {
+        let name = host.value.and_then(|host| host.to_str().ok()).filter(|_| !host.again);
+        if name.is_some_and(|name| self.hosts.accept(name)) {
+            return Ok(());
+        }
+        let detail = "the Host is none of ours, as in DNS rebinding; name it in server.allowed_hosts if it is";
+        Err(Fault::new(Code::ForbiddenHost, detail))
+    }
+
+    fn check_origin<'a>(&self, seen: &Seen<'a>) -> Result<Option<&'a HeaderValue>, Fault> {
+        let forbidden = |detail| Err(Fault::new(Code::ForbiddenOrigin, detail));
+        if let Some(origin) = seen.origin.value {
+            let listed = self.origins.iter().any(|allowed| origin == allowed.as_str());
+            if seen.origin.again || !listed {
+                return forbidden(
+                    "browsers of this origin may not call; list it in server.allowed_origins if they may",
+                );
+            }
+            return Ok(Some(origin));
+        }
+        match seen.fetch_site.value {
+            Some(site) if seen.fetch_site.again || (site != "none" && site != "same-origin") => {
+                forbidden("a browser sent this request for another site")
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Hosts {
+    /// Compared byte for byte: `LOCALHOST`, `localhost.` and `127.1` are what attacks look like,
+    /// not what clients send.
+    fn accept(&self, name: &str) -> bool {
+        if self.exact.iter().any(|host| host == name) {
+            return true;
+        }
+        let bare = match name.rsplit_once(':') {
+            Some((bare, port)) if has_port(name) && port.bytes().all(|b| b.is_ascii_digit()) => bare,
+            _ => name,
+        };
+        self.any_port.iter().any(|host| host == bare)
+    }
+}
+
+fn has_port(host: &str) -> bool {
+    host.rsplit_once(':').is_some_and(|(name, _)| !name.contains(':') || name.ends_with(']'))
+}
+
+impl<'a> Seen<'a> {
+    fn of(headers: &'a HeaderMap) -> Seen<'a> {
+        let mut seen = Seen::default();
+        for (name, value) in headers {
+            let name = name.as_str();
+            if name.contains('_') {
+                seen.note(&name.replace('_', "-"), value);
+            } else {
+                seen.note(name, value);
+            }
+        }
+        seen
+    }
+
+    fn note(&mut self, name: &str, value: &'a HeaderValue) {
+        match name {
+            "host" => self.host.see(value),
+            "origin" => self.origin.see(value),
+            "sec-fetch-site" => self.fetch_site.see(value),
+            "sidemint-request" => self.proof.see(value),
+            "forwarded" | "via" | "x-real-ip" => self.forwarded = true,
+            name if name.starts_with("x-forwarded-") => self.forwarded = true,
+            _ => {}
+        }
+    }
+}
+
+fn check_proof(shown: &Once<'_>, asked: &Proof) -> Result<(), Fault> {
+    let shown = shown.value.filter(|_| !shown.again).map(HeaderValue::as_bytes);
+    match asked {
+        Proof::None => Ok(()),
+        Proof::Header if shown == Some(b"true") => Ok(()),
+        Proof::Header => Err(Fault::new(Code::MissingRequestHeader, "send the header `Sidemint-Request: true`, once")),
+        Proof::Secret(secret) if secret.matches(shown.unwrap_or_default()) => Ok(()),
+        Proof::Secret(_) => Err(Fault::new(
+            Code::CallerUnauthenticated,
+            "send the caller secret in the header `Sidemint-Request`, once",
+        )),
+    }
+}
+
+/// hyper refuses most ambiguous framing; of what it lets pass (`gzip, chunked`, `chunked` twice) we
+/// want nothing.
+fn well_framed(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(one), None) => one.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

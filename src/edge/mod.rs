@@ -1,0 +1,15 @@
+//! HTTP in: listeners, connections, the local defence, bodies and replies. Knows nothing of tokens.
+
+pub mod body;
+pub mod guard;
+mod listen;
+pub mod respond;
+mod serve;
+mod watch;
+
+pub use listen::{Listener, raise_file_limit};
+pub use respond::Response;
+pub use serve::{Limits, serve};
+
+/// What handlers get.
+pub type Request = http::Request<hyper::body::Incoming>;

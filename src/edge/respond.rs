@@ -1,0 +1,100 @@
+//! Replies, and the one mouth through which faults become HTTP.
+
+use std::time::Duration;
+
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderName, StatusCode};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use serde::Serialize;
+
+use crate::model::{Class, Fault};
+
+/// What handlers give.
+pub type Response = http::Response<Full<Bytes>>;
+
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// A reply that bears a token: kept by nobody on the way.
+pub fn token(content_type: &'static str, body: Vec<u8>, timing: HeaderValue) -> Response {
+    let mut response = reply(StatusCode::OK, content_type, body.into());
+    response.headers_mut().insert(SERVER_TIMING, timing);
+    response
+}
+
+/// Plain text.
+pub fn text(status: u16, text: &'static str) -> Response {
+    reply(status_of(status), "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()))
+}
+
+/// Any content.
+pub fn content(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Response {
+    reply(status_of(status), content_type, body.into())
+}
+
+/// `application/problem+json` (RFC 9457).
+pub fn problem(fault: &Fault) -> Response {
+    #[derive(Serialize)]
+    struct Problem<'a> {
+        r#type: String,
+        title: &'a str,
+        status: u16,
+        code: &'a str,
+        class: &'a str,
+        detail: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after: Option<u64>,
+        request_id: String,
+    }
+    let code = fault.code();
+    let retry_after = (code.class() == Class::Retry).then(|| whole_seconds(fault.retry_hint()));
+    let request_id = format!("{:016x}", fastrand::u64(..));
+    let body = Problem {
+        r#type: format!("urn:sidemint:error:{}", code.as_str()),
+        title: code.title(),
+        status: code.status(),
+        code: code.as_str(),
+        class: code.class().as_str(),
+        detail: fault.detail(),
+        retry_after,
+        request_id,
+    };
+    if code.status() >= 500 {
+        tracing::warn!(code = body.code, detail = body.detail, request_id = body.request_id, "a request failed");
+    }
+    let json = serde_json::to_vec(&body).unwrap_or_default();
+    let mut response = reply(status_of(code.status()), "application/problem+json", json.into());
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// The same, with the methods that would be allowed (RFC 9110 section 15.5.6).
+pub fn method_not_allowed(fault: &Fault, allow: &'static str) -> Response {
+    let mut response = problem(fault);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+/// At least one second: a client that is told 0 comes back at once.
+fn whole_seconds(hint: Option<Duration>) -> u64 {
+    hint.map_or(1, |hint| hint.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)).max(1)
+}
+
+fn status_of(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn reply(status: StatusCode, content_type: &'static str, body: Bytes) -> Response {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}

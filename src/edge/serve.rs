@@ -1,0 +1,231 @@
+//! Connections: each a task, with deadlines, bounds and a graceful end.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until};
+
+use super::watch::{Phase, Progress, Watched};
+use super::{Listener, Request, Response, respond};
+use crate::lifecycle::{Stop, Tasks};
+use crate::model::{Code, Fault};
+
+/// Bounds of one listener's connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// For a request head to arrive.
+    pub header_timeout: Duration,
+    /// Open at once; more wait in the kernel's queue.
+    pub connections: usize,
+}
+
+/// Request heads are a few hundred bytes; 16 KiB leaves room for the cookies that browsers send along.
+const MAX_HEAD: usize = 16 << 10;
+/// An idle connection is closed after this. Longer than the keep-alive of common clients' pools
+/// would be ideal; node's default is 5 s, Python's and Go's 90 s.
+const IDLE: Duration = Duration::from_secs(120);
+
+/// Accepts connections and answers their requests with `handler` until a stop begins.
+pub async fn serve<H, F>(listener: Listener, limits: Limits, tasks: Tasks, handler: H)
+where
+    H: Fn(Request, SocketAddr) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
+    let seats = Arc::new(Semaphore::new(limits.connections));
+    loop {
+        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
+        let (stream, peer) = tokio::select! {
+            biased;
+            () = tasks.stop().begun() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (handler, stop) = (handler.clone(), tasks.stop().clone());
+        tasks.work(async move {
+            let answer = move |request| handler(request, peer);
+            connection(stream, limits.header_timeout, stop, answer).await;
+            drop(seat);
+        });
+    }
+}
+
+/// Serves one connection over anything that reads and writes.
+async fn connection<IO, H, F>(io: IO, header_timeout: Duration, stop: Stop, handler: H)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + 'static,
+    H: Fn(Request) -> F,
+    F: Future<Output = Response>,
+{
+    let progress = Progress::default();
+    let noted = progress.clone();
+    let service = service_fn(move |request| {
+        noted.request_begins();
+        // A panic in a handler is one 500, not a lost connection with others' requests on it.
+        let answer = AssertUnwindSafe(handler(request)).catch_unwind();
+        let noted = noted.clone();
+        async move {
+            let response = answer.await.unwrap_or_else(|_| {
+                respond::problem(&Fault::new(Code::Internal, "the request met a bug; see the log"))
+            });
+            noted.request_ends();
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let io = TokioIo::new(Watched::new(io, progress.clone()));
+    let mut connection = pin!(http1::Builder::new().max_buf_size(MAX_HEAD).serve_connection(io, service));
+    let mut stopping = pin!(stop.begun());
+    let mut giving_up = pin!(stop.forced());
+    let mut deadline = pin!(sleep_until(Instant::now() + header_timeout));
+    // A connection that is opened and says nothing has only the time for a head.
+    let mut armed = (Phase::Head, 0);
+    let mut ending = false;
+    poll_fn(|context| {
+        // Whether it ended well or not is the client's business.
+        if connection.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        if !ending && stopping.as_mut().poll(context).is_ready() {
+            ending = true;
+            connection.as_mut().graceful_shutdown();
+            context.waker().wake_by_ref();
+        }
+        if ending && giving_up.as_mut().poll(context).is_ready() {
+            // The handlers have said "draining" by now; the next poll writes it out.
+            return connection.as_mut().poll(context).map(|_| ());
+        }
+        let now = (progress.phase(), progress.requests());
+        if now.0 != armed.0 && !(armed == (Phase::Head, 0) && now == (Phase::Idle, 0)) {
+            armed = now;
+            let span = if now.0 == Phase::Head { header_timeout } else { IDLE };
+            deadline.as_mut().reset(Instant::now() + span);
+        }
+        if deadline.as_mut().poll(context).is_ready() {
+            if armed.0 == Phase::Head || now == armed && now.0 == Phase::Idle {
+                return Poll::Ready(());
+            }
+            armed = now;
+            deadline.as_mut().reset(Instant::now() + IDLE);
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    /// A connection whose handler does what the path says.
+    fn open(stop: &Stop) -> DuplexStream {
+        let (client, server) = tokio::io::duplex(64 << 10);
+        let handler = |request: Request| async move {
+            match request.uri().path() {
+                "/slow" => tokio::time::sleep(Duration::from_secs(30)).await,
+                "/panic" => panic!("the handler panics, as the test asked"),
+                _ => {}
+            }
+            respond::text(200, "fine")
+        };
+        Tasks::new().work(connection(server, Duration::from_secs(5), stop.clone(), handler));
+        client
+    }
+
+    /// Reads until the other side closes or is silent for an hour; says which and how long it took.
+    async fn read_out(client: &mut DuplexStream) -> (String, bool, Duration) {
+        let begin = Instant::now();
+        let mut text = Vec::new();
+        loop {
+            match tokio::time::timeout(Duration::from_secs(3600), client.read_buf(&mut text)).await {
+                Ok(Ok(0) | Err(_)) => return (String::from_utf8_lossy(&text).into_owned(), true, begin.elapsed()),
+                Ok(Ok(_)) => {}
+                Err(_) => return (String::from_utf8_lossy(&text).into_owned(), false, begin.elapsed()),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_head_is_cut_off() {
+        for sent in [&b""[..], b"G", b"GET / HTTP/1.1\r\nHost: x\r\nA: "] {
+            let mut client = open(&Stop::default());
+            client.write_all(sent).await.unwrap();
+            let (_, closed, after) = read_out(&mut client).await;
+            assert!(closed && after == Duration::from_secs(5), "{sent:?}: {after:?}");
+        }
+        // Also as the second head on a connection.
+        let mut client = open(&Stop::default());
+        client.write_all(GET).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        client.write_all(b"GET /").await.unwrap();
+        let (text, closed, after) = read_out(&mut client).await;
+        assert!(text.contains("200 OK") && closed && after == Duration::from_secs(5), "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_answer_is_not_cut_off_and_an_idle_connection_is() {
+        let mut client = open(&Stop::default());
+        client.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let (text, closed, after) = read_out(&mut client).await;
+        assert!(text.contains("200 OK") && closed);
+        assert!((IDLE..=IDLE * 2 + Duration::from_secs(30)).contains(&after), "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_connection_stays_open() {
+        let mut client = open(&Stop::default());
+        let mut buffer = vec![0; 4096];
+        for _ in 0..30 {
+            client.write_all(GET).await.unwrap();
+            assert!(client.read(&mut buffer).await.unwrap() > 0);
+            tokio::time::sleep(Duration::from_secs(100)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rank_39_a_panic_is_a_500_and_the_connection_goes_on() {
+        let mut client = open(&Stop::default());
+        client.write_all(b"GET /panic HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        client.write_all(GET).await.unwrap();
+        let (text, ..) = read_out(&mut client).await;
+        assert!(
+            text.contains("500 Internal") && text.contains(r#""code":"internal""#) && text.contains("200 OK"),
+            "{text}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rank_38_a_stop_finishes_what_is_in_flight() {
+        let stop = Stop::default();
+        let mut client = open(&stop);
+        client.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stop.begin();
+        let (text, closed, after) = read_out(&mut client).await;
+        assert!(text.contains("200 OK") && text.contains("connection: close") && closed, "{text}");
+        assert_eq!(after, Duration::from_secs(29));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_beyond_the_bound_is_refused() {
+        let mut client = open(&Stop::default());
+        let head = format!("GET / HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "a".repeat(MAX_HEAD));
+        client.write_all(head.as_bytes()).await.unwrap();
+        let (text, closed, _) = read_out(&mut client).await;
+        assert!(text.starts_with("HTTP/1.1 431") && closed, "{text}");
+    }
+}
