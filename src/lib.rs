@@ -1,5 +1,6 @@
 //! Sidemint.
 
+pub mod api;
 pub mod config;
 #[cfg(feature = "emulator")]
 pub mod demo;

@@ -20,13 +20,13 @@ pub struct Rules {
 }
 
 /// What a caller must show.
-pub enum Proof {
+pub enum Proof<'a> {
     /// Nothing.
     None,
     /// `Sidemint-Request: true`, which no simple request forgery can set.
     Header,
     /// The secret in that header.
-    Secret(Secret),
+    Secret(&'a Secret),
 }
 
 /// How a request may go on.
@@ -96,7 +96,7 @@ impl Rules {
         method: &Method,
         uri: &Uri,
         headers: &'a HeaderMap,
-        proof: &Proof,
+        proof: &Proof<'_>,
     ) -> Result<Pass<'a>, Fault> {
         if uri.authority().is_some() || !uri.path().starts_with('/') {
             return Err(Fault::new(Code::MalformedRequest, "the request target must be a path"));
@@ -197,7 +197,7 @@ impl<'a> Seen<'a> {
     }
 }
 
-fn check_proof(shown: &Once<'_>, asked: &Proof) -> Result<(), Fault> {
+fn check_proof(shown: &Once<'_>, asked: &Proof<'_>) -> Result<(), Fault> {
     let shown = shown.value.filter(|_| !shown.again).map(HeaderValue::as_bytes);
     match asked {
         Proof::None => Ok(()),

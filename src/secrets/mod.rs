@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::config::{Environment, SecretRef};
@@ -27,7 +28,7 @@ pub struct SecretLease {
 
 #[derive(Clone)]
 enum Kind {
-    Fixed(Secret),
+    Fixed(Arc<Secret>),
     File { lease: Arc<Lease<SecretFile>>, keeper: Arc<Keeper<SecretFile>> },
 }
 
@@ -55,7 +56,7 @@ impl Vault {
             SecretRef::Env(variable) => {
                 let text = self.environment.get(variable);
                 let text = text.ok_or_else(|| format!("{name}: the environment variable {variable} is not set"))?;
-                Kind::Fixed(Secret::new(text.to_owned()))
+                Kind::Fixed(Arc::new(Secret::new(text.to_owned())))
             }
             SecretRef::File(path) => {
                 let source = SecretFile {
@@ -63,6 +64,7 @@ impl Vault {
                     path: path.clone(),
                     metrics: self.metrics.clone(),
                     clock: self.keeper.clock().clone(),
+                    bad: AtomicBool::new(false),
                 };
                 let lease = Lease::new(source);
                 lease.ask(&self.keeper, &POLICY).await.map_err(|fault| fault.detail().to_owned())?;
@@ -77,19 +79,19 @@ impl SecretLease {
     /// A secret that is given in a test.
     #[cfg(test)]
     pub fn fixed(text: &str) -> SecretLease {
-        SecretLease { kind: Kind::Fixed(Secret::new(text.into())) }
+        SecretLease { kind: Kind::Fixed(Arc::new(Secret::new(text.into()))) }
     }
 
     /// The secret as last read. Never waits.
     ///
     /// # Errors
     /// Nothing was ever read, which [`Vault::open`] rules out.
-    pub fn current(&self) -> Result<Secret, Fault> {
+    pub fn current(&self) -> Result<Arc<Secret>, Fault> {
         match &self.kind {
-            Kind::Fixed(secret) => Ok(secret.clone()),
+            Kind::Fixed(secret) => Ok(Arc::clone(secret)),
             Kind::File { lease, .. } => {
                 let held = lease.held().ok_or_else(|| Fault::new(Code::Internal, "a secret was never read"))?;
-                Ok(Secret::clone(&held.item))
+                Ok(held.item)
             }
         }
     }
@@ -99,7 +101,7 @@ impl SecretLease {
     ///
     /// # Errors
     /// As [`SecretLease::current`].
-    pub async fn latest(&self) -> Result<Secret, Fault> {
+    pub async fn latest(&self) -> Result<Arc<Secret>, Fault> {
         if let Kind::File { lease, keeper } = &self.kind
             && let Ok(text) = lease.source().read().await
         {
@@ -109,7 +111,7 @@ impl SecretLease {
                 return Ok(held);
             }
             lease.renew_now(keeper);
-            return Ok(fresh);
+            return Ok(Arc::new(fresh));
         }
         self.current()
     }
@@ -124,13 +126,19 @@ pub struct SecretFile {
     path: PathBuf,
     metrics: Metrics,
     clock: Clock,
+    /// Whether the log knows that the file is bad; one line for each time it turns bad is enough.
+    bad: AtomicBool,
 }
 
 impl SecretFile {
     async fn read(&self) -> Result<String, Fault> {
-        read_text(&self.path).await.map_err(|(reading, message)| {
+        let read = read_text(&self.path).await;
+        let was_bad = self.bad.swap(read.is_err(), Ordering::Relaxed);
+        read.map_err(|(reading, message)| {
             self.metrics.secret_read(&self.name, reading);
-            tracing::warn!(secret = %self.name, path = %self.path.display(), message, "a secret file cannot be used; the last good content stays in use");
+            if !was_bad {
+                tracing::warn!(secret = %self.name, path = %self.path.display(), message, "a secret file cannot be used; the last good content stays in use");
+            }
             Fault::new(Code::CredentialsRejected, format!("{}: {}: {message}", self.name, self.path.display()))
         })
     }

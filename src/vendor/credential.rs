@@ -1,7 +1,7 @@
 //! What a service principal proves itself with, and the memory of a rejection.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::model::{Clock, Code, Fault, Moment, Secret};
@@ -53,7 +53,7 @@ impl Credential {
     /// # Errors
     /// The vendor's rejection of this very proof, while it is remembered; or the federated token
     /// cannot be read.
-    pub async fn present(&self) -> Result<Secret, Fault> {
+    pub async fn present(&self) -> Result<Arc<Secret>, Fault> {
         let proof = match &self.proof {
             Proof::Secret(secret) => secret.current()?,
             Proof::Federated(_) => self.latest().await?,
@@ -66,13 +66,15 @@ impl Credential {
     ///
     /// # Errors
     /// The federated token cannot be read.
-    pub async fn latest(&self) -> Result<Secret, Fault> {
+    pub async fn latest(&self) -> Result<Arc<Secret>, Fault> {
         match &self.proof {
             Proof::Secret(secret) => secret.latest().await,
-            Proof::Federated(path) => read_text(path).await.map(Secret::new).map_err(|(_, message)| {
-                let detail = format!("the federated token {} cannot be read: it {message}", path.display());
-                Fault::new(Code::CredentialsRejected, detail)
-            }),
+            Proof::Federated(path) => {
+                read_text(path).await.map(|text| Arc::new(Secret::new(text))).map_err(|(_, message)| {
+                    let detail = format!("the federated token {} cannot be read: it {message}", path.display());
+                    Fault::new(Code::CredentialsRejected, detail)
+                })
+            }
         }
     }
 

@@ -13,7 +13,13 @@ fn check(headers: &[(&str, &str)]) -> Result<(), Code> {
     check_with(&rules(), &Method::GET, "/v1", headers, &Proof::Header)
 }
 
-fn check_with(rules: &Rules, method: &Method, uri: &str, headers: &[(&str, &str)], proof: &Proof) -> Result<(), Code> {
+fn check_with(
+    rules: &Rules,
+    method: &Method,
+    uri: &str,
+    headers: &[(&str, &str)],
+    proof: &Proof<'_>,
+) -> Result<(), Code> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         map.append(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
@@ -136,7 +142,8 @@ fn a_preflight_of_a_listed_origin_needs_no_header_and_of_others_fails() {
 
 #[test]
 fn rank_24_a_caller_secret_is_compared_as_a_whole() {
-    let secret = Proof::Secret(Secret::new("s3cret-of-the-caller".into()));
+    let secret = Secret::new("s3cret-of-the-caller".into());
+    let secret = Proof::Secret(&secret);
     let show = |value: Option<&str>| {
         let headers: Vec<_> =
             [Some(("host", "localhost:8190")), value.map(|v| ("sidemint-request", v))].into_iter().flatten().collect();

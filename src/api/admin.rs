@@ -1,0 +1,115 @@
+//! The admin port: for kubelet, Prometheus and people.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::Method;
+use http::header::{ACCEPT, HOST, ORIGIN};
+
+use super::route::Lost;
+use super::{Site, Snapshot, status};
+use crate::edge::{Request, Response, respond};
+use crate::model::{Code, Fault};
+
+/// A vendor that is down for so long holds up no start.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Answers a request on the admin port.
+pub async fn handle(site: Arc<Site>, request: Request, _peer: SocketAddr, addresses: Arc<[SocketAddr]>) -> Response {
+    let snapshot = site.snapshot();
+    if let Err(fault) = guard(&snapshot, &request, &addresses) {
+        site.metrics.refused(fault.code());
+        return respond::problem(&fault);
+    }
+    let get = matches!(*request.method(), Method::GET | Method::HEAD);
+    match request.uri().path() {
+        "/livez" | "/readyz" | "/startupz" | "/metrics" | "/status" | "/" if !get => {
+            Lost::wrong_method("GET").response()
+        }
+        "/livez" => respond::text(200, "ok\n"),
+        "/readyz" => readyz(&site, &snapshot),
+        "/startupz" => startupz(&site, &snapshot),
+        "/metrics" => respond::content(200, "text/plain; version=0.0.4; charset=utf-8", site.metrics.render()),
+        "/status" | "/" if wants_json(&request) => {
+            respond::content(200, "application/json", status::json(&site, &snapshot))
+        }
+        "/status" | "/" => respond::content(200, "text/html; charset=utf-8", status::page(&site, &snapshot)),
+        "/quitquitquit" if snapshot.config.admin.quit => quit(&site, &request),
+        _ => Lost::not_found("here are /livez, /readyz, /startupz, /metrics and /status").response(),
+    }
+}
+
+/// On loopback, names of others are refused as on the token port; elsewhere probes and scrapers
+/// come by address. Pages of other origins have no business here at all.
+fn guard(snapshot: &Snapshot, request: &Request, addresses: &[SocketAddr]) -> Result<(), Fault> {
+    let headers = request.headers();
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if headers.get(ORIGIN).is_some_and(|origin| !origin.to_str().is_ok_and(|origin| origin == format!("http://{host}")))
+    {
+        return Err(Fault::new(Code::ForbiddenOrigin, "pages of other origins may not call the admin port"));
+    }
+    let loopback = addresses.iter().all(|address| address.ip().is_loopback());
+    let port = addresses.first().map_or(0, SocketAddr::port);
+    let bare = host.strip_suffix(&format!(":{port}")).unwrap_or(host);
+    let own = addresses.iter().any(|address| host == address.to_string());
+    let named = ["localhost", "127.0.0.1", "[::1]"].contains(&bare)
+        || snapshot.config.server.allowed_hosts.iter().any(|h| h == bare);
+    if loopback && !own && !named {
+        return Err(Fault::new(Code::ForbiddenHost, "the Host is none of ours, as in DNS rebinding"));
+    }
+    Ok(())
+}
+
+fn wants_json(request: &Request) -> bool {
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    accept.contains("application/json") && !accept.contains("text/html")
+}
+
+/// Whether we can answer. A vendor outage with tokens in hand changes nothing about that.
+fn readyz(site: &Site, snapshot: &Snapshot) -> Response {
+    if site.stop.has_begun() {
+        return respond::text(503, "draining\n");
+    }
+    let got = |upstream: &Arc<crate::tokens::Upstream>| upstream.service.status().was_got;
+    if snapshot.upstreams.is_empty() || snapshot.upstreams.values().any(got) {
+        return respond::text(200, "ready\n");
+    }
+    respond::text(503, "no upstream has given a service token yet; see /status\n")
+}
+
+/// Whether the start is over: each upstream has given its first service token, or has been down
+/// for so long that waiting helps nobody. A rejected credential is no outage: a rollout should
+/// stop at it.
+fn startupz(site: &Site, snapshot: &Snapshot) -> Response {
+    let waiting: Vec<_> = snapshot
+        .upstreams
+        .values()
+        .map(|upstream| upstream.service.status())
+        .filter(|status| !status.was_got)
+        .collect();
+    if waiting.is_empty() || site.is_started.load(Ordering::Relaxed) {
+        site.is_started.store(true, Ordering::Relaxed);
+        return if waiting.is_empty() {
+            respond::text(200, "started\n")
+        } else {
+            respond::text(200, "started, degraded: an upstream is down\n")
+        };
+    }
+    let down = waiting.iter().all(|status| status.failure.as_ref().is_none_or(Fault::is_transient));
+    if down && site.clock.now().since(site.started) >= PATIENCE {
+        site.is_started.store(true, Ordering::Relaxed);
+        return respond::text(200, "started, degraded: an upstream is down\n");
+    }
+    respond::text(503, "waiting for the first service token of each upstream; see /status\n")
+}
+
+fn quit(site: &Site, request: &Request) -> Response {
+    if request.method() != Method::POST {
+        return Lost::wrong_method("POST").response();
+    }
+    tracing::info!("asked to stop by /quitquitquit");
+    site.stop.begin();
+    respond::text(200, "stopping\n")
+}

@@ -1,0 +1,162 @@
+//! The endpoints: the table of contents of the product.
+//!
+//! [`handle`] is the life of a request on the token port, [`admin::handle`] on the admin port.
+
+pub mod admin;
+mod recent;
+mod route;
+mod status;
+mod viewer_token;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderValue, VARY,
+};
+
+use crate::config::Config;
+use crate::edge::guard::{Pass, Proof, Rules};
+use crate::edge::{Request, Response, respond};
+use crate::lifecycle::Stop;
+use crate::model::{Clock, Fault, Moment};
+use crate::secrets::SecretLease;
+use crate::telemetry::audit::{Entry, Subject};
+use crate::telemetry::{Audit, Metrics};
+use crate::tokens::{Embed, IdRules, Upstream, ViewerTokens};
+pub use recent::Recent;
+use route::Route;
+pub use viewer_token::Show;
+
+/// What every handler may see.
+pub struct Site {
+    /// The time.
+    pub clock: Clock,
+    /// The cache.
+    pub tokens: ViewerTokens,
+    /// The counters.
+    pub metrics: Metrics,
+    /// The audit trail.
+    pub audit: Audit,
+    /// Whether we are stopping.
+    pub stop: Stop,
+    /// The last failures, for people.
+    pub recent: Recent,
+    /// When the process came up.
+    pub started: Moment,
+    /// Whether `/startupz` was ever fine; it stays so.
+    pub is_started: AtomicBool,
+    /// What the config of the moment amounts to.
+    pub snapshot: RwLock<Arc<Snapshot>>,
+}
+
+/// What a config amounts to. A request keeps the one that it began with.
+pub struct Snapshot {
+    /// The config.
+    pub config: Arc<Config>,
+    /// The local defence of the token port.
+    pub rules: Rules,
+    /// What callers must show.
+    pub caller: Caller,
+    /// By name.
+    pub embeds: HashMap<String, Arc<Show>>,
+    /// By name.
+    pub upstreams: BTreeMap<String, Arc<Upstream>>,
+    /// What becomes of viewer ids.
+    pub ids: IdRules,
+}
+
+/// What callers must show.
+pub enum Caller {
+    /// Nothing.
+    Anyone,
+    /// `Sidemint-Request: true`.
+    Header,
+    /// A secret in that header.
+    Secret(SecretLease),
+}
+
+impl Site {
+    /// The config of the moment.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts a new config in place; requests in flight keep theirs.
+    pub fn replace(&self, snapshot: Snapshot) -> Arc<Snapshot> {
+        let mut current = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut current, Arc::new(snapshot))
+    }
+
+    /// Writes down a refusal or failure.
+    fn note(&self, fault: &Fault, embed: Option<&Embed>, at: Moment, peer: SocketAddr) {
+        self.metrics.refused(fault.code());
+        let subject = embed.map(|embed| Subject { place: &embed.place, viewer: None, token: None });
+        let code = fault.code().as_str();
+        let at = at.unix_seconds();
+        self.audit.note(&Entry { at, granted: false, code, purpose: None, subject, caller: peer.ip() });
+    }
+}
+
+/// Answers a request on the token port.
+pub async fn handle(site: Arc<Site>, request: Request, peer: SocketAddr) -> Response {
+    let snapshot = site.snapshot();
+    let begin = site.clock.now();
+    let origin = match guard(&snapshot, &request) {
+        Ok(Pass::Through { origin }) => origin.cloned(),
+        Ok(Pass::Preflight(origin)) => return preflight(origin),
+        Err(fault) => {
+            site.note(&fault, None, begin, peer);
+            return respond::problem(&fault);
+        }
+    };
+    let response = match route::find(request.method(), request.uri().path()) {
+        Ok(Route::ViewerToken(embed)) => {
+            let show = snapshot.embeds.get(embed).cloned();
+            viewer_token::handle(&site, &snapshot, show, request, begin, peer).await
+        }
+        Ok(Route::OpenApi) => respond::content(200, "application/json", OPENAPI),
+        Err(lost) => {
+            site.note(&lost.fault, None, begin, peer);
+            lost.response()
+        }
+    };
+    match origin {
+        None => response,
+        Some(origin) => readable_by(&origin, response),
+    }
+}
+
+/// The description of all this; the tests walk it.
+pub const OPENAPI: &str = include_str!("openapi.json");
+
+fn guard<'a>(snapshot: &Snapshot, request: &'a Request) -> Result<Pass<'a>, Fault> {
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    match &snapshot.caller {
+        Caller::Anyone => snapshot.rules.check(method, uri, headers, &Proof::None),
+        Caller::Header => snapshot.rules.check(method, uri, headers, &Proof::Header),
+        Caller::Secret(secret) => snapshot.rules.check(method, uri, headers, &Proof::Secret(&*secret.current()?)),
+    }
+}
+
+/// What a browser of an allowed origin may send (Fetch standard, CORS protocol).
+fn preflight(origin: &HeaderValue) -> Response {
+    let mut response = respond::content(204, "text/plain", "");
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+    let allowed = HeaderValue::from_static("Content-Type, Sidemint-Request, Sidemint-Viewer-Value");
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    readable_by(origin, response)
+}
+
+fn readable_by(origin: &HeaderValue, mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After, Server-Timing"));
+    headers.insert(VARY, HeaderValue::from_static("Origin"));
+    response
+}

@@ -1,0 +1,208 @@
+//! `/status`: the state of things on one page, for people, or as JSON.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::{Site, Snapshot};
+use crate::model::clock::rfc3339;
+
+#[derive(Serialize)]
+struct Status {
+    version: &'static str,
+    now: String,
+    uptime_seconds: u64,
+    state: &'static str,
+    upstreams: Vec<UpstreamStatus>,
+    embeds: Vec<EmbedStatus>,
+    cache: CacheStatus,
+    recent_errors: Vec<ErrorStatus>,
+}
+
+#[derive(Serialize)]
+struct UpstreamStatus {
+    name: String,
+    host: String,
+    service_token: &'static str,
+    expires_at: Option<String>,
+    expires_in: Option<u64>,
+    last_error: Option<String>,
+    loads_per_window: u32,
+    window_seconds: f64,
+    loads_waiting: usize,
+}
+
+#[derive(Serialize)]
+struct EmbedStatus {
+    name: String,
+    upstream: String,
+    dashboard_id: String,
+    min_ttl_seconds: u64,
+}
+
+#[derive(Serialize)]
+struct CacheStatus {
+    viewer_tokens: u64,
+    bytes: u64,
+    max_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct ErrorStatus {
+    at: String,
+    embed: String,
+    code: &'static str,
+    detail: String,
+    times: u64,
+}
+
+pub(super) fn json(site: &Site, snapshot: &Snapshot) -> Vec<u8> {
+    serde_json::to_vec_pretty(&status(site, snapshot)).unwrap_or_default()
+}
+
+fn status(site: &Site, snapshot: &Snapshot) -> Status {
+    let now = site.clock.now();
+    let (viewer_tokens, bytes) = site.tokens.size();
+    let errors = site.recent.list().into_iter().map(|failure| ErrorStatus {
+        at: rfc3339(failure.at),
+        embed: failure.embed,
+        code: failure.fault.code().as_str(),
+        detail: failure.fault.detail().to_owned(),
+        times: failure.times,
+    });
+    Status {
+        version: env!("CARGO_PKG_VERSION"),
+        now: rfc3339(now.unix_seconds()),
+        uptime_seconds: now.since(site.started).as_secs(),
+        state: if site.stop.has_begun() { "draining" } else { "running" },
+        upstreams: snapshot.upstreams.values().map(|upstream| upstream_status(upstream)).collect(),
+        embeds: snapshot.config.embeds.values().map(|embed| embed_status(embed)).collect(),
+        cache: CacheStatus { viewer_tokens, bytes, max_bytes: snapshot.config.cache.max_size },
+        recent_errors: errors.collect(),
+    }
+}
+
+fn upstream_status(upstream: &crate::tokens::Upstream) -> UpstreamStatus {
+    let service = upstream.service.status();
+    let alive = service.expires.filter(|(_, left)| !left.is_zero());
+    let state = match (&alive, &service.failure) {
+        (Some(_), None) => "fresh",
+        (Some(_), Some(_)) => "valid, renewal fails",
+        (None, Some(_)) => "missing",
+        (None, None) => "being fetched",
+    };
+    UpstreamStatus {
+        name: upstream.config.name.clone(),
+        host: upstream.config.host.to_string(),
+        service_token: state,
+        expires_at: alive.map(|(at, _)| rfc3339(at)),
+        expires_in: alive.map(|(_, left)| left.as_secs()),
+        last_error: service.failure.map(|fault| fault.to_string()),
+        loads_per_window: upstream.config.load_limit.per_second,
+        window_seconds: upstream.config.load_limit.window.as_secs_f64(),
+        loads_waiting: upstream.limiter.waiting(),
+    }
+}
+
+fn embed_status(embed: &crate::config::Embed) -> EmbedStatus {
+    EmbedStatus {
+        name: embed.name.clone(),
+        upstream: embed.upstream.name.clone(),
+        dashboard_id: embed.dashboard_id.clone(),
+        min_ttl_seconds: embed.min_ttl.as_secs(),
+    }
+}
+
+pub(super) fn page(site: &Site, snapshot: &Snapshot) -> String {
+    let status = status(site, snapshot);
+    let mut page = String::with_capacity(8 << 10);
+    page.push_str(include_str!("status_head.html"));
+    // Writing to a String cannot fail.
+    let _ = write!(
+        page,
+        "<header><h1>Sidemint</h1><p><b class=\"{0}\">{0}</b> · version {1} · up {2} · {3}</p></header>",
+        status.state,
+        status.version,
+        span(status.uptime_seconds),
+        status.now
+    );
+    table(
+        &mut page,
+        "Upstreams",
+        &["name", "host", "service token", "expires", "load limit", "waiting", "last error"],
+        status.upstreams.iter().map(upstream_row),
+    );
+    let embed = |embed: &EmbedStatus| {
+        [embed.name.clone(), embed.upstream.clone(), embed.dashboard_id.clone(), span(embed.min_ttl_seconds)].to_vec()
+    };
+    table(
+        &mut page,
+        "Embeds",
+        &["name", "upstream", "dashboard", "least life handed out"],
+        status.embeds.iter().map(embed),
+    );
+    let kib = |bytes: u64| format!("{} KiB", bytes.div_ceil(1024));
+    let cache = [status.cache.viewer_tokens.to_string(), kib(status.cache.bytes), kib(status.cache.max_bytes)].to_vec();
+    table(&mut page, "Cache", &["viewer tokens", "memory", "bound"], std::iter::once(cache));
+    let error = |e: &ErrorStatus| {
+        [e.at.clone(), e.embed.clone(), e.code.to_owned(), e.times.to_string(), e.detail.clone()].to_vec()
+    };
+    table(
+        &mut page,
+        "Last errors",
+        &["last seen", "embed", "code", "times", "what to do"],
+        status.recent_errors.iter().map(error),
+    );
+    page.push_str("<footer><a href=\"/metrics\">metrics</a> · <code>curl -H 'Accept: application/json'</code> gives this page as JSON</footer></main>");
+    page
+}
+
+fn upstream_row(upstream: &UpstreamStatus) -> Vec<String> {
+    let expires = match (&upstream.expires_at, upstream.expires_in) {
+        (Some(at), Some(left)) => format!("in {} ({at})", span(left)),
+        _ => "–".to_owned(),
+    };
+    let limit = format!("{} per {} s", upstream.loads_per_window, upstream.window_seconds);
+    [
+        upstream.name.clone(),
+        upstream.host.clone(),
+        upstream.service_token.to_owned(),
+        expires,
+        limit,
+        upstream.loads_waiting.to_string(),
+        upstream.last_error.clone().unwrap_or_else(|| "–".to_owned()),
+    ]
+    .to_vec()
+}
+
+fn table(page: &mut String, title: &str, heads: &[&str], rows: impl Iterator<Item = Vec<String>>) {
+    let _ = write!(page, "<section><h2>{title}</h2><table><thead><tr>");
+    heads.iter().for_each(|head| {
+        let _ = write!(page, "<th>{head}</th>");
+    });
+    page.push_str("</tr></thead><tbody>");
+    let before = page.len();
+    for row in rows {
+        page.push_str("<tr>");
+        row.iter().for_each(|cell| {
+            let _ = write!(page, "<td>{}</td>", escape(cell));
+        });
+        page.push_str("</tr>");
+    }
+    if page.len() == before {
+        let _ = write!(page, "<tr><td colspan=\"{}\" class=\"none\">none</td></tr>", heads.len());
+    }
+    page.push_str("</tbody></table></section>");
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn span(seconds: u64) -> String {
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s} s"),
+        (0, m, s) => format!("{m} min {s} s"),
+        (h, m, _) => format!("{h} h {m} min"),
+    }
+}

@@ -1,0 +1,252 @@
+//! What is asked for, in its two forms. Anything unknown is refused, never ignored: a misspelt
+//! `viewer.vlaue` must not become a token without a filter.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use http::HeaderMap;
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+
+use crate::config::units::Span;
+use crate::model::lifetime::LONGEST;
+use crate::model::{Code, Fault, Viewer};
+
+/// One ask for a viewer token.
+pub(super) struct Ask {
+    pub(super) viewer: Viewer,
+    pub(super) purpose: Purpose,
+    /// May only raise the embed's.
+    pub(super) min_ttl: Option<Duration>,
+}
+
+/// What the token is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Purpose {
+    /// To start showing a dashboard: counts against the limit.
+    #[default]
+    Load,
+    /// For one that is already open: never waits.
+    Renew,
+}
+
+impl Purpose {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Purpose::Load => "load",
+            Purpose::Renew => "renew",
+        }
+    }
+}
+
+/// Reads the body of a POST.
+pub(super) fn from_json(json: &[u8]) -> Result<Ask, Fault> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Body {
+        viewer: Who,
+        #[serde(default)]
+        purpose: Purpose,
+        #[serde(default)]
+        min_ttl: Option<Span>,
+    }
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Who {
+        id: String,
+        #[serde(default)]
+        value: Option<String>,
+        #[serde(default)]
+        roles: Vec<String>,
+        #[serde(default)]
+        attributes: BTreeMap<String, String>,
+    }
+    let body: Body = serde_json::from_slice(json).map_err(|error| unreadable(&error))?;
+    let Who { id, value, roles, attributes } = body.viewer;
+    let min_ttl = body.min_ttl.map(|span| span.0);
+    if min_ttl.is_some_and(|min_ttl| min_ttl > LONGEST) {
+        return Err(invalid("min_ttl is over 24h, and no token lives longer"));
+    }
+    Ok(Ask { viewer: Viewer { id, value, roles, attributes }, purpose: body.purpose, min_ttl })
+}
+
+/// The library's message may quote values, which may be personal; only its place is passed on.
+fn unreadable(error: &serde_json::Error) -> Fault {
+    let (line, column) = (error.line(), error.column());
+    match error.classify() {
+        serde_json::error::Category::Data => Fault::new(
+            Code::InvalidParameters,
+            format!(
+                "line {line} column {column}: a field is unknown, missing, twice there or of the wrong type; the fields are \
+             viewer {{id, value, roles, attributes}}, purpose and min_ttl"
+            ),
+        ),
+        _ => Fault::new(Code::MalformedRequest, format!("line {line} column {column}: this is not JSON")),
+    }
+}
+
+/// Reads the query of a GET, and the viewer's value from its header: values may be personal and do
+/// not belong into URLs, which end up in logs.
+pub(super) fn from_query(query: &str, headers: &HeaderMap) -> Result<Ask, Fault> {
+    let (mut id, mut purpose) = (None, None);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let seen = match name {
+            "viewer_id" => id.replace(value),
+            "purpose" => purpose.replace(value),
+            "viewer_value" => {
+                return Err(invalid(
+                    "the value does not belong into a URL: send it in the header Sidemint-Viewer-Value",
+                ));
+            }
+            _ => {
+                return Err(invalid(
+                    "the parameters are viewer_id and purpose; roles, attributes and min_ttl need a POST",
+                ));
+            }
+        };
+        if seen.is_some() {
+            return Err(invalid("a parameter is there twice"));
+        }
+    }
+    let purpose = match purpose {
+        None | Some("load") => Purpose::Load,
+        Some("renew") => Purpose::Renew,
+        Some(_) => return Err(invalid("purpose is load or renew")),
+    };
+    let id = form_decode(id.ok_or_else(|| invalid("viewer_id is missing"))?)?;
+    let viewer = Viewer { id, value: viewer_value(headers)?, ..Viewer::default() };
+    Ok(Ask { viewer, purpose, min_ttl: None })
+}
+
+fn viewer_value(headers: &HeaderMap) -> Result<Option<String>, Fault> {
+    let mut values = headers.get_all("sidemint-viewer-value").iter();
+    let (Some(value), again) = (values.next(), values.next()) else { return Ok(None) };
+    let text = value.to_str().ok().filter(|_| again.is_none());
+    let text = text.ok_or_else(|| invalid("Sidemint-Viewer-Value must be there once, percent-encoded"))?;
+    percent_decode(text).map(Some)
+}
+
+/// `application/x-www-form-urlencoded`, as URLSearchParams and HTML forms write it: `+` is a space.
+fn form_decode(text: &str) -> Result<String, Fault> {
+    if text.contains('+') { percent_decode(&text.replace('+', " ")) } else { percent_decode(text) }
+}
+
+fn percent_decode(text: &str) -> Result<String, Fault> {
+    let sound = text
+        .split('%')
+        .skip(1)
+        .all(|rest| rest.len() >= 2 && rest.as_bytes().iter().take(2).all(u8::is_ascii_hexdigit));
+    match percent_decode_str(text).decode_utf8() {
+        Ok(decoded) if sound => Ok(Cow::into_owned(decoded)),
+        _ => Err(Fault::new(
+            Code::MalformedRequest,
+            "a percent-encoded text is not UTF-8, or has a `%` without two hex digits",
+        )),
+    }
+}
+
+fn invalid(detail: &'static str) -> Fault {
+    Fault::new(Code::InvalidParameters, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn code(json: &str) -> Option<Code> {
+        from_json(json.as_bytes()).err().map(|fault| fault.code())
+    }
+
+    #[test]
+    fn bodies() {
+        let ask = from_json(br#"{"viewer":{"id":"u","value":"e","roles":["C"],"attributes":{"r":"e"}},"purpose":"renew","min_ttl":"20m"}"#);
+        let ask = ask.ok().unwrap();
+        assert_eq!((ask.viewer.id.as_str(), ask.viewer.value.as_deref()), ("u", Some("e")));
+        assert_eq!((ask.purpose, ask.min_ttl), (Purpose::Renew, Some(Duration::from_secs(1200))));
+        assert!(from_json(br#"{"viewer":{"id":"u"}}"#).is_ok());
+        for syntax in ["", "{", "nope", "{\"viewer\":{\"id\":\"u\"}}x", "\u{feff}{}", r#"{"viewer":{"id":"\ud800"}}"#] {
+            assert_eq!(code(syntax), Some(Code::MalformedRequest), "{syntax}");
+        }
+        for content in [
+            "{}",
+            "[]",
+            "5",
+            r#"{"viewer":{}}"#,
+            r#"{"viewer":{"id":5}}"#,
+            r#"{"viewer":{"id":"u","vlaue":"x"}}"#,
+            r#"{"viewer":{"id":"u"},"extra":1}"#,
+            r#"{"viewer":{"id":"u","id":"v"}}"#,
+            r#"{"viewer":{"id":"u"},"purpose":"LOAD"}"#,
+            r#"{"viewer":{"id":"u"},"min_ttl":600}"#,
+            r#"{"viewer":{"id":"u"},"min_ttl":"25h"}"#,
+            r#"{"viewer":{"id":null}}"#,
+        ] {
+            assert_eq!(code(content), Some(Code::InvalidParameters), "{content}");
+        }
+    }
+
+    #[test]
+    fn faults_quote_nothing() {
+        for json in [
+            r#"{"viewer":{"id":"u","secret-value":1}}"#,
+            r#"{"viewer":{"id":"u"},"purpose":"secret-value"}"#,
+            r#"{"viewer":{"id":"u"},"min_ttl":"secret-value"}"#,
+        ] {
+            assert!(!from_json(json.as_bytes()).err().unwrap().detail().contains("secret-value"));
+        }
+    }
+
+    #[test]
+    fn queries() {
+        let ask = |query: &str, value: &[&str]| {
+            let mut headers = HeaderMap::new();
+            value.iter().for_each(|value| {
+                headers.append("sidemint-viewer-value", value.parse().unwrap());
+            });
+            from_query(query, &headers)
+                .map(|ask| (ask.viewer.id, ask.viewer.value, ask.purpose))
+                .map_err(|fault| fault.code())
+        };
+        assert_eq!(
+            ask("viewer_id=u%2F1+a", &["a%20b%26%C3%A9+"]),
+            Ok(("u/1 a".into(), Some("a b&é+".into()), Purpose::Load))
+        );
+        assert_eq!(ask("viewer_id=u&purpose=renew", &[]), Ok(("u".into(), None, Purpose::Renew)));
+        assert_eq!(ask("purpose=renew", &[]), Err(Code::InvalidParameters));
+        for bad in [
+            "viewer_id=a&viewer_id=b",
+            "viewer_id=a&x=1",
+            "viewer_id=a&viewer_value=b",
+            "viewer_id=a&purpose=x",
+            "VIEWER_ID=a",
+        ] {
+            assert_eq!(ask(bad, &[]), Err(Code::InvalidParameters), "{bad}");
+        }
+        for bad in ["viewer_id=%", "viewer_id=%f", "viewer_id=%zz", "viewer_id=%ff"] {
+            assert_eq!(ask(bad, &[]), Err(Code::MalformedRequest), "{bad}");
+        }
+        assert_eq!(ask("viewer_id=a", &["x", "y"]), Err(Code::InvalidParameters));
+    }
+
+    proptest! {
+        /// Both forms name the same viewer.
+        #[test]
+        fn get_and_post_agree(id in "\\PC{1,20}", value in proptest::option::of("\\PC{0,20}")) {
+            let encode = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+            let mut headers = HeaderMap::new();
+            if let Some(value) = &value {
+                headers.insert("sidemint-viewer-value", encode(value).parse().unwrap());
+            }
+            let get = from_query(&format!("viewer_id={}", encode(&id)), &headers).ok().unwrap();
+            let body = serde_json::json!({"viewer": {"id": id, "value": value}}).to_string();
+            let post = from_json(body.as_bytes()).ok().unwrap();
+            prop_assert_eq!(&get.viewer, &post.viewer);
+            prop_assert_eq!(get.viewer, Viewer { id, value, ..Viewer::default() });
+        }
+    }
+}
