@@ -1,6 +1,8 @@
 //! Sidemint.
 
 pub mod api;
+pub mod app;
+pub mod cli;
 pub mod config;
 #[cfg(feature = "emulator")]
 pub mod demo;

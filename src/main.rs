@@ -1,1 +1,7 @@
-fn main() {}
+//! The `sidemint` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sidemint::cli::main()
+}

@@ -78,6 +78,12 @@ impl Tasks {
         });
     }
 
+    /// Runs something that goes on through a drain and that nobody waits for.
+    #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+    pub fn background(&self, future: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(future);
+    }
+
     /// Waits for the work in flight, at most `deadline` or until a stop is forced. Returns whether
     /// all of it finished.
     pub async fn drained(&self, deadline: Duration) -> bool {

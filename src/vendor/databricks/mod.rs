@@ -33,6 +33,14 @@ impl Databricks {
         self.token_endpoint(Operation::ServiceToken, form, urgency).await
     }
 
+    /// Whether the workspace answers at all: any HTTP reply will do.
+    ///
+    /// # Errors
+    /// What the way to the vendor is to blame for.
+    pub async fn reach(&self) -> Result<(), Fault> {
+        self.client.call(&wire::discovery_call(), Urgency::Ahead, |_| Ok(())).await
+    }
+
     /// Asks what a token for this viewer must carry.
     ///
     /// # Errors

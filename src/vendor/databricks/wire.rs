@@ -72,6 +72,17 @@ pub(super) fn token_call(
     Ok(Call { operation, method: Method::POST, path: "/oidc/v1/token".to_owned(), headers, body: body.finish().into() })
 }
 
+/// `GET /oidc/.well-known/oauth-authorization-server` (RFC 8414), which needs no credential.
+pub(super) fn discovery_call() -> Call {
+    Call {
+        operation: Operation::ServiceToken,
+        method: Method::GET,
+        path: "/oidc/.well-known/oauth-authorization-server".to_owned(),
+        headers: Vec::new(),
+        body: bytes::Bytes::new(),
+    }
+}
+
 /// `GET .../published/tokeninfo` for one viewer.
 pub(super) fn token_info_call(service: &Token, workspace: Option<&str>, mint: &Mint<'_>) -> Result<Call, Fault> {
     let escape = |text| utf8_percent_encode(text, ESCAPED);

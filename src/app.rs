@@ -1,0 +1,299 @@
+//! The composition root: wires everything once, puts a new config in place, stops in order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::api::{self, Caller, Recent, Show, Site, Snapshot};
+use crate::config::{self, Config, Environment};
+use crate::edge::guard::Rules;
+use crate::edge::{Limits, Listener, serve};
+use crate::lease::Keeper;
+use crate::lifecycle::Tasks;
+use crate::limit::Limiters;
+use crate::model::Clock;
+use crate::secrets::Vault;
+use crate::telemetry::audit::Pseudonyms;
+use crate::telemetry::{Audit, Metrics};
+use crate::tokens::{Embed, IdRules, ServiceSource, ServiceTokens, Upstream, ViewerTokens};
+use crate::upstream::Client;
+use crate::vendor::databricks::Databricks;
+use crate::vendor::{Credential, Proof, Vendor};
+
+/// Open connections of the token port; each costs about 14 KiB.
+const CONNECTIONS: usize = 16_384;
+/// Of the admin port, so that apps cannot crowd out the probes.
+const ADMIN_CONNECTIONS: usize = 64;
+/// For the last replies to be written out after the end of a drain.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
+/// A running sidecar.
+pub struct App {
+    site: Arc<Site>,
+    tasks: Tasks,
+    parts: Parts,
+    addresses: Vec<SocketAddr>,
+    admin: SocketAddr,
+    workers: Mutex<Vec<std::thread::JoinHandle<()>>>,
+}
+
+/// What outlives a reload.
+struct Parts {
+    clock: Clock,
+    metrics: Metrics,
+    limiters: Limiters,
+    vault: Vault,
+    service_keeper: Arc<Keeper<ServiceSource>>,
+}
+
+impl App {
+    /// Binds, opens the secrets, and serves from then on.
+    ///
+    /// # Errors
+    /// One sentence: an address that is taken, a secret that is not there, roots of trust that
+    /// cannot be read.
+    pub async fn start(config: Config, environment: Environment) -> Result<App, String> {
+        let (clock, tasks) = (Clock::system(), Tasks::new());
+        let metrics = Metrics::new().map_err(|error| format!("metrics: {error}"))?;
+        let parts = Parts {
+            limiters: Limiters::new(clock.clone(), tasks.clone()),
+            vault: Vault::new(clock.clone(), tasks.clone(), metrics.clone(), environment),
+            service_keeper: ServiceTokens::keeper(clock.clone(), tasks.clone()),
+            metrics: metrics.clone(),
+            clock: clock.clone(),
+        };
+        let shared = config.server.workers > 1;
+        let bind = |address: &SocketAddr| Listener::bind(*address, shared);
+        let listeners: Vec<Listener> = config.server.listen.iter().map(bind).collect::<Result<_, _>>()?;
+        let addresses: Vec<SocketAddr> = listeners.iter().map(Listener::address).collect();
+        let admin = Listener::bind(config.admin.listen, false)?;
+        let snapshot = parts.snapshot(Arc::new(config), &addresses, None).await?;
+        let config = Arc::clone(&snapshot.config);
+        let site = Arc::new(Site {
+            tokens: ViewerTokens::new(&config.cache, clock.clone(), tasks.clone()),
+            audit: if config.log.audit { Audit::to_stderr() } else { Audit::off() },
+            stop: tasks.stop().clone(),
+            recent: Recent::default(),
+            started: clock.now(),
+            is_started: AtomicBool::new(false),
+            snapshot: RwLock::new(Arc::new(snapshot)),
+            clock,
+            metrics,
+        });
+        let app = App { admin: admin.address(), site, tasks, parts, addresses, workers: Default::default() };
+        app.serve_admin(admin, &config);
+        listeners.into_iter().for_each(|listener| app.serve_tokens(listener, &config));
+        app.start_workers(&config)?;
+        Ok(app)
+    }
+
+    /// Where the token API listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where the admin port listens.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The tasks and their stop signal.
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// Puts a new config in place. Tokens, limits and counters of what has not changed go on.
+    ///
+    /// # Errors
+    /// One sentence; the old config stays.
+    pub async fn reload(&self, config: Config) -> Result<(), String> {
+        let old = self.site.snapshot();
+        warn_of_what_needs_a_restart(&old.config, &config);
+        let new = self.parts.snapshot(Arc::new(config), &self.addresses, Some(&old)).await?;
+        let kept: Vec<*const Upstream> = new.upstreams.values().map(Arc::as_ptr).collect();
+        let old = self.site.replace(new);
+        old.upstreams.values().filter(|upstream| !kept.contains(&Arc::as_ptr(upstream))).for_each(|gone| gone.retire());
+        Ok(())
+    }
+
+    /// Waits for a stop to begin, then lets what is in flight finish.
+    pub async fn run(&self) {
+        let stop = self.tasks.stop().clone();
+        stop.begun().await;
+        let deadline = self.site.snapshot().config.server.drain_timeout;
+        tracing::info!(seconds = deadline.as_secs(), "stopping: no new connections, finishing what is in flight");
+        if !self.tasks.drained(deadline).await {
+            stop.force();
+            // Whoever still waits is told "draining" now.
+            tokio::time::sleep(LAST_WORDS).await;
+        }
+        stop.force();
+        let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
+        for worker in workers {
+            if worker.join().is_err() {
+                tracing::error!("an event loop ended in a panic");
+            }
+        }
+        self.site.audit.flush();
+        tracing::info!("stopped");
+    }
+
+    fn serve_admin(&self, listener: Listener, config: &Config) {
+        let limits = Limits { header_timeout: config.server.header_timeout, connections: ADMIN_CONNECTIONS };
+        let site = Arc::clone(&self.site);
+        let addresses: Arc<[SocketAddr]> = Arc::new([listener.address()]);
+        let handler = move |request, peer| api::admin::handle(Arc::clone(&site), request, peer, Arc::clone(&addresses));
+        self.tasks.work(serve(listener, limits, self.tasks.clone(), handler));
+    }
+
+    fn serve_tokens(&self, listener: Listener, config: &Config) {
+        let limits = Limits { header_timeout: config.server.header_timeout, connections: CONNECTIONS };
+        self.tasks.work(serve(listener, limits, self.tasks.clone(), token_handler(&self.site)));
+    }
+
+    /// More event loops on the same addresses; the kernel spreads the connections.
+    fn start_workers(&self, config: &Config) -> Result<(), String> {
+        for number in 1..config.server.workers {
+            let (site, tasks, addresses) = (Arc::clone(&self.site), self.tasks.clone(), self.addresses.clone());
+            let limits = Limits { header_timeout: config.server.header_timeout, connections: CONNECTIONS };
+            let work = move || {
+                let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                    Ok(runtime) => runtime,
+                    Err(error) => return tracing::error!(%error, "an event loop could not start"),
+                };
+                runtime.block_on(async {
+                    for address in addresses {
+                        match Listener::bind(address, true) {
+                            Ok(listener) => tasks.work(serve(listener, limits, tasks.clone(), token_handler(&site))),
+                            Err(error) => tracing::error!(error, "an event loop could not listen"),
+                        }
+                    }
+                    // Connections and flights of this loop live until the process is drained.
+                    tasks.stop().forced().await;
+                });
+            };
+            let thread = std::thread::Builder::new().name(format!("loop-{number}")).spawn(work);
+            let thread = thread.map_err(|error| format!("server.workers: {error}"))?;
+            self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        }
+        Ok(())
+    }
+}
+
+fn token_handler(
+    site: &Arc<Site>,
+) -> impl Fn(crate::edge::Request, SocketAddr) -> HandlerFuture + Clone + Send + Sync + 'static {
+    let site = Arc::clone(site);
+    move |request, peer| Box::pin(api::handle(Arc::clone(&site), request, peer))
+}
+
+type HandlerFuture = std::pin::Pin<Box<dyn Future<Output = crate::edge::Response> + Send>>;
+
+impl Parts {
+    async fn snapshot(
+        &self,
+        config: Arc<Config>,
+        addresses: &[SocketAddr],
+        old: Option<&Snapshot>,
+    ) -> Result<Snapshot, String> {
+        let server = &config.server;
+        let caller = match &server.caller_token {
+            Some(secret) => Caller::Secret(self.vault.open("server.caller_token", secret).await?),
+            None if server.require_header => Caller::Header,
+            None => Caller::Anyone,
+        };
+        let pseudonyms = match &config.hmac_key {
+            Some(key) => {
+                let key = self.vault.open("viewers.hmac_key", key).await?;
+                Pseudonyms::keyed(&*key.current().map_err(|fault| fault.to_string())?)
+            }
+            None => Pseudonyms::of_this_process(),
+        };
+        let mut upstreams = BTreeMap::new();
+        for (name, upstream) in &config.upstreams {
+            let same = old.and_then(|old| old.upstreams.get(name)).filter(|old| old.config == *upstream);
+            let upstream = match same {
+                Some(same) => Arc::clone(same),
+                None => Arc::new(self.upstream(upstream).await?),
+            };
+            upstreams.insert(name.clone(), upstream);
+        }
+        let embeds = config.embeds.iter().filter_map(|(name, embed)| {
+            let upstream = upstreams.get(&embed.upstream.name)?;
+            let embed = Embed::new(Arc::clone(embed), Arc::clone(upstream), self.metrics.embed(name));
+            Some((name.clone(), Arc::new(Show::new(Arc::new(embed)))))
+        });
+        Ok(Snapshot {
+            rules: Rules::new(addresses, &server.allowed_hosts, &server.allowed_origins, server.allow_forwarded),
+            ids: IdRules { privacy: config.id_privacy, pseudonyms },
+            embeds: embeds.collect::<HashMap<_, _>>(),
+            upstreams,
+            caller,
+            config,
+        })
+    }
+
+    async fn upstream(&self, config: &Arc<config::Upstream>) -> Result<Upstream, String> {
+        let metrics = Arc::new(self.metrics.upstream(&config.name));
+        let vendor = Arc::new(self.vendor(config, Arc::clone(&metrics)).await?);
+        let keeper = Arc::clone(&self.service_keeper);
+        let service = ServiceTokens::new(&config.name, Arc::clone(&vendor), Arc::clone(&metrics), keeper);
+        let limiter = self.limiters.of(&config.host.authority, &config.load_limit);
+        Ok(Upstream::new(Arc::clone(config), vendor, service, limiter, metrics))
+    }
+
+    async fn vendor(
+        &self,
+        config: &Arc<config::Upstream>,
+        metrics: Arc<crate::telemetry::metrics::UpstreamMetrics>,
+    ) -> Result<Vendor, String> {
+        let name = format!("upstreams.{}.auth", config.name);
+        let proof = match &config.auth.proof {
+            config::Proof::Secret(secret) => Proof::Secret(self.vault.open(&name, secret).await?),
+            config::Proof::Federated(path) => Proof::Federated(path.clone()),
+        };
+        let client = Client::new(Arc::clone(config), self.clock.clone(), metrics)
+            .map_err(|error| format!("upstreams.{}: {error}", config.name))?;
+        let credential = Credential::new(config.auth.client_id.clone(), proof, self.clock.clone());
+        Ok(Vendor::Databricks(Databricks::new(client, credential, config.workspace_id.clone())))
+    }
+}
+
+/// The vendors of a config, without anything that serves: for `check --live`.
+///
+/// # Errors
+/// One sentence, as [`App::start`].
+pub async fn vendors(config: &Config, environment: Environment) -> Result<BTreeMap<String, Arc<Vendor>>, String> {
+    let (clock, tasks) = (Clock::system(), Tasks::new());
+    let metrics = Metrics::new().map_err(|error| format!("metrics: {error}"))?;
+    let parts = Parts {
+        limiters: Limiters::new(clock.clone(), tasks.clone()),
+        vault: Vault::new(clock.clone(), tasks.clone(), metrics.clone(), environment),
+        service_keeper: ServiceTokens::keeper(clock.clone(), tasks),
+        metrics,
+        clock,
+    };
+    let mut vendors = BTreeMap::new();
+    for (name, upstream) in &config.upstreams {
+        let metrics = Arc::new(parts.metrics.upstream(name));
+        vendors.insert(name.clone(), Arc::new(parts.vendor(upstream, metrics).await?));
+    }
+    Ok(vendors)
+}
+
+fn warn_of_what_needs_a_restart(old: &Config, new: &Config) {
+    let changed = [
+        ("server.listen", old.server.listen != new.server.listen),
+        ("server.workers", old.server.workers != new.server.workers),
+        ("server.header_timeout", old.server.header_timeout != new.server.header_timeout),
+        ("admin.listen", old.admin.listen != new.admin.listen),
+        ("log.format", old.log.format != new.log.format),
+        ("log.audit", old.log.audit != new.log.audit),
+        ("cache", old.cache != new.cache),
+    ];
+    for (key, _) in changed.into_iter().filter(|(_, changed)| *changed) {
+        tracing::warn!(key, "a change of this key is used after a restart only");
+    }
+}

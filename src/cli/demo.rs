@@ -1,0 +1,81 @@
+//! `sidemint demo`: a fake vendor, the sidecar, and a small app that somebody could have.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::Failure;
+use crate::app::App;
+use crate::config::{self, Environment};
+use crate::demo::{Host, HostSettings};
+use crate::emulator::{DatabricksSettings, Emulator, Settings};
+use crate::telemetry::log;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Where the app's page is; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDR")]
+    listen: SocketAddr,
+}
+
+pub(super) async fn demo(args: Args) -> Result<(), Failure> {
+    let emulator = Emulator::start(Settings::default()).await.map_err(anyhow::Error::from)?;
+    let secret = [("DATABRICKS_CLIENT_SECRET", emulator.databricks().client_secret.as_str())];
+    let environment = Environment::from(secret);
+    let config = config::from_text(&sidecar_config(&emulator.url(), emulator.databricks()), &environment)
+        .map_err(|problems| Failure::Usage(problems.iter().map(ToString::to_string).collect()))?;
+    log::start(&config.log);
+    let app = App::start(config, environment).await.map_err(anyhow::Error::msg)?;
+    let sidecar_url = app.addresses().first().map(|address| format!("http://{address}")).unwrap_or_default();
+    let admin_url = format!("http://{}", app.admin());
+    let settings = HostSettings {
+        listen: args.listen,
+        sidecar_url: sidecar_url.clone(),
+        admin_url: admin_url.clone(),
+        ..HostSettings::default()
+    };
+    let emulator = Arc::new(emulator);
+    let host = Host::start(settings, Arc::clone(&emulator)).await.map_err(anyhow::Error::from)?;
+    println!("The demo runs. Open its page in a browser:\n");
+    println!("    {}\n", host.url());
+    println!("  sidecar      {sidecar_url}");
+    println!("  its status   {admin_url}/status");
+    println!("  its metrics  {admin_url}/metrics");
+    println!("  fake vendor  {}\n", emulator.url());
+    println!("Ask for a token yourself:\n");
+    println!("    curl -H 'Sidemint-Request: true' -H 'Content-Type: application/json' \\");
+    println!(
+        "      -d '{{\"viewer\":{{\"id\":\"u-4711\",\"value\":\"emea\"}}}}' {sidecar_url}/v1/embeds/sales/token\n"
+    );
+    println!("Ctrl-C ends it.");
+    let stop = app.tasks().stop().clone();
+    app.tasks().chore(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            stop.begin();
+        }
+    });
+    app.run().await;
+    Ok(())
+}
+
+/// `min_ttl` is as low as the vendor's page client allows, so that the page's switch to short
+/// token lives shows renewals within seconds; `max_wait` lets a burst of 100 loads all start.
+fn sidecar_config(url: &str, databricks: &DatabricksSettings) -> String {
+    let dashboard = databricks.dashboards.first().map(|dashboard| dashboard.id.as_str()).unwrap_or_default();
+    format!(
+        "
+server: {{listen: \"127.0.0.1:0\"}}
+admin: {{listen: \"127.0.0.1:0\"}}
+log: {{level: error, format: text, audit: false}}
+upstreams:
+  demo:
+    kind: databricks
+    host: {url}
+    workspace_id: \"{}\"
+    auth: {{client_id: \"{}\", client_secret_env: DATABRICKS_CLIENT_SECRET}}
+    load_limit: {{max_wait: 10s}}
+embeds:
+  sales: {{upstream: demo, dashboard_id: \"{dashboard}\", min_ttl: 301s}}
+",
+        databricks.workspace_id, databricks.client_id
+    )
+}

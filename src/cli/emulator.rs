@@ -1,0 +1,40 @@
+//! `sidemint emulator`
+
+use std::net::SocketAddr;
+
+use super::Failure;
+use crate::emulator::{Emulator, Settings};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8199", value_name = "ADDR")]
+    listen: SocketAddr,
+    /// Serve https with a certificate of an authority that is made at the start
+    #[arg(long)]
+    tls: bool,
+}
+
+pub(super) async fn emulator(args: Args) -> Result<(), Failure> {
+    let settings = Settings { listen: args.listen, tls: args.tls, ..Settings::default() };
+    let emulator = Emulator::start(settings)
+        .await
+        .map_err(|error| anyhow::anyhow!("cannot listen on {}: {error}", args.listen))?;
+    let url = emulator.url();
+    let databricks = emulator.databricks();
+    println!("A fake Databricks workspace, at {url}\n");
+    println!("  export DATABRICKS_HOST={url}");
+    println!("  export DATABRICKS_CLIENT_ID={}", databricks.client_id);
+    println!("  export DATABRICKS_CLIENT_SECRET={}", databricks.client_secret);
+    if let Some(dashboard) = databricks.dashboards.first() {
+        println!("  export DASHBOARD_ID={}", dashboard.id);
+    }
+    println!("  export WORKSPACE_ID={}\n", databricks.workspace_id);
+    println!("  requests so far   {url}/_emulator/requests");
+    println!("  faults            POST {url}/_emulator/faults");
+    if args.tls {
+        println!("  its authority     {url}/_emulator/ca.pem");
+    }
+    tokio::signal::ctrl_c().await.map_err(anyhow::Error::from)?;
+    Ok(())
+}
