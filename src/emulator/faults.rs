@@ -83,6 +83,13 @@ impl Fault {
         }
     }
 
+    /// Whether any request can ever concern it: a misspelt operation would wait in vain.
+    pub(super) fn names_an_operation(&self) -> bool {
+        Operation::ALL
+            .into_iter()
+            .any(|operation| self.concerns(operation))
+    }
+
     fn answers(&self) -> bool {
         self.status.is_some()
             || self.body.is_some()

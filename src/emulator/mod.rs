@@ -9,12 +9,14 @@
 //!   ├─ control      /_emulator/…: journal, faults, loads
 //!   ├─ journal      what was asked, without secrets
 //!   ├─ faults       what goes wrong on purpose
-//!   └─ databricks   one workspace: tokens, tokeninfo, embedded dashboards
+//!   ├─ databricks   one workspace: tokens, tokeninfo, embedded dashboards
+//!   └─ app          a Databricks App on a host of its own
 //! ```
 //!
 //! Handlers are plain functions from a request to a reply. State lives in [`Emulator`], which ends its server when
 //! dropped.
 
+mod app;
 mod control;
 mod databricks;
 mod faults;
@@ -39,12 +41,16 @@ use tokio::task::JoinHandle;
 pub use databricks::LoadCounts;
 pub use faults::Fault;
 pub use journal::JournalEntry;
-pub use settings::{Dashboard, DatabricksSettings, Federation, FederationKeys, Settings};
+pub use settings::{
+    AppSettings, Dashboard, DatabricksSettings, Federation, FederationKeys, Settings,
+};
 pub use wire::Operation;
 
+use app::App;
 use databricks::Workspace;
 use faults::{Faults, Plan};
 use journal::Journal;
+use server::Door;
 use wire::{Asked, Reply};
 
 /// A running emulator. Dropping it ends the server and all its connections.
@@ -52,7 +58,7 @@ use wire::{Asked, Reply};
 pub struct Emulator {
     addr: SocketAddr,
     state: Arc<State>,
-    server: JoinHandle<()>,
+    servers: [JoinHandle<()>; 2],
 }
 
 /// All that the handlers know.
@@ -63,6 +69,7 @@ struct State {
     journal: Journal,
     faults: Faults,
     databricks: Workspace,
+    app: App,
 }
 
 impl Emulator {
@@ -73,6 +80,8 @@ impl Emulator {
     pub async fn start(settings: Settings) -> io::Result<Self> {
         let listener = TcpListener::bind(settings.listen).await?;
         let addr = listener.local_addr()?;
+        let app_listener = TcpListener::bind(settings.app.listen).await?;
+        let app_addr = app_listener.local_addr()?;
         let tls = if settings.tls {
             Some(tls::make()?)
         } else {
@@ -83,15 +92,25 @@ impl Emulator {
             ca_pem: tls.as_ref().map(|tls| tls.ca_pem.clone()),
             journal: Journal::default(),
             faults: Faults::default(),
-            databricks: Workspace::new(settings.databricks)?,
+            databricks: Workspace::new(settings.databricks, settings.app.client_id)?,
+            app: App {
+                url: url(app_addr, settings.tls),
+                request_limit: settings.app.request_limit,
+            },
         });
         let acceptor = tls.map(|tls| tls.acceptor);
-        let server =
-            Handle::current().spawn(server::accept(listener, acceptor, Arc::clone(&state)));
+        let serve = |door, listener| {
+            let server = server::accept(door, listener, acceptor.clone(), Arc::clone(&state));
+            Handle::current().spawn(server)
+        };
+        let servers = [
+            serve(Door::Vendor, listener),
+            serve(Door::App, app_listener),
+        ];
         Ok(Self {
             addr,
             state,
-            server,
+            servers,
         })
     }
 
@@ -105,6 +124,12 @@ impl Emulator {
     #[must_use]
     pub fn url(&self) -> String {
         self.state.url.clone()
+    }
+
+    /// The URL of the Databricks App.
+    #[must_use]
+    pub fn app_url(&self) -> String {
+        self.state.app.url.clone()
     }
 
     /// The certificate of the authority that clients have to trust, if it serves TLS.
@@ -182,7 +207,9 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        self.server.abort();
+        for server in &self.servers {
+            server.abort();
+        }
     }
 }
 

@@ -28,6 +28,7 @@ use loads::LoadLog;
 #[derive(Debug)]
 pub(super) struct Workspace {
     settings: DatabricksSettings,
+    app_client_id: String,
     keys: SigningKey,
     /// Rises when tokens are revoked; each service token carries the number it was issued under.
     generation: AtomicU64,
@@ -54,6 +55,7 @@ pub(super) fn operation(asked: &Asked) -> Operation {
             "oauth-authorization-server" | "openid-configuration",
         ] => Operation::Discovery,
         ["oidc", "jwks.json"] => Operation::Jwks,
+        ["oidc", "v1", "token"] if token::is_for_app(&asked.form) => Operation::AppToken,
         ["oidc", "v1", "token"] if token::is_mint(&asked.form) => Operation::Mint,
         ["oidc", "v1", "token"] => Operation::ServiceToken,
         [
@@ -77,11 +79,12 @@ pub(super) fn operation(asked: &Asked) -> Operation {
 }
 
 impl Workspace {
-    pub fn new(settings: DatabricksSettings) -> io::Result<Self> {
+    pub fn new(settings: DatabricksSettings, app_client_id: String) -> io::Result<Self> {
         let mut secrets = settings.other_secrets.clone();
         secrets.push(settings.client_secret.clone());
         let limit = usize::try_from(settings.loads_per_second).unwrap_or(usize::MAX);
         Ok(Self {
+            app_client_id,
             keys: SigningKey::generate()?,
             generation: AtomicU64::new(0),
             live: Mutex::new(Live {
@@ -103,7 +106,9 @@ impl Workspace {
     ) -> Reply {
         let dashboard = || asked.segments().get(3).cloned().unwrap_or_default();
         let mut reply = match operation {
-            Operation::ServiceToken | Operation::Mint => token::answer(self, asked, plan, notes),
+            Operation::ServiceToken | Operation::AppToken | Operation::Mint => {
+                token::answer(self, asked, plan, notes)
+            }
             Operation::TokenInfo => {
                 let dashboard = asked.segments().get(4).cloned().unwrap_or_default();
                 tokeninfo::answer(self, asked, &dashboard, plan)
@@ -115,7 +120,9 @@ impl Workspace {
             Operation::EmbedPage => embed::page(self),
             Operation::Load => embed::data(self, asked, &dashboard(), true),
             Operation::Data => embed::data(self, asked, &dashboard(), false),
-            Operation::Index | Operation::Unknown => Reply::empty(StatusCode::NOT_FOUND),
+            Operation::App | Operation::Index | Operation::Unknown => {
+                Reply::empty(StatusCode::NOT_FOUND)
+            }
         };
         add_fields(&mut reply, plan);
         reply
@@ -161,12 +168,11 @@ impl Workspace {
         Reply::json(StatusCode::OK, &body)
     }
 
-    /// Lets pass whoever bears a living `all-apis` token of this workspace.
+    /// Lets pass whoever bears a living `all-apis` token of this workspace. One that was exchanged for an app is good
+    /// for that app only.
     fn service_caller(&self, asked: &Asked) -> Result<(), Reply> {
-        let claims = asked
-            .bearer()
-            .and_then(|token| self.keys.verify(token).ok());
-        let claims = claims.filter(|claims| !self.is_revoked(claims));
+        let claims = asked.bearer().and_then(|token| self.living(token));
+        let claims = claims.filter(|claims| claims["aud"] == self.settings.workspace_id.as_str());
         let Some(claims) = claims else {
             return Err(Reply::platform(
                 StatusCode::UNAUTHORIZED,
@@ -174,8 +180,7 @@ impl Workspace {
                 "Invalid Token",
             ));
         };
-        let scope = claims["scope"].as_str().unwrap_or_default();
-        if scope.split(' ').any(|scope| scope == "all-apis") {
+        if has_all_apis(&claims) {
             return Ok(());
         }
         let message = "Provided OAuth token does not have required scopes: all-apis";
@@ -184,6 +189,19 @@ impl Workspace {
             "PERMISSION_DENIED",
             message,
         ))
+    }
+
+    /// Whether a token has the scopes that open the app; none where it is not a living token of ours.
+    pub fn admits_to_app(&self, token: &str) -> Option<bool> {
+        self.living(token).map(|claims| has_all_apis(&claims))
+    }
+
+    /// The claims of a token that is ours, alive and not revoked.
+    fn living(&self, token: &str) -> Option<Value> {
+        self.keys
+            .verify(token)
+            .ok()
+            .filter(|claims| !self.is_revoked(claims))
     }
 
     fn is_revoked(&self, claims: &Value) -> bool {
@@ -267,6 +285,12 @@ impl Workspace {
     fn load_log(&self) -> MutexGuard<'_, LoadLog> {
         self.loads.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn has_all_apis(claims: &Value) -> bool {
+    claims["scope"]
+        .as_str()
+        .is_some_and(|scope| scope.split(' ').any(|scope| scope == "all-apis"))
 }
 
 /// Puts the fields of a fault into a JSON answer.
