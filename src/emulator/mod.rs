@@ -235,12 +235,32 @@ impl State {
         notes: &mut Vec<String>,
     ) -> Reply {
         match operation {
-            Operation::Index => Reply::html(self.databricks.index(&asked.base_url)),
+            Operation::Index => Reply::html(self.index(&asked.base_url)),
             Operation::Unknown => {
                 Reply::platform(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND", "No API found")
             }
             _ => self.databricks.answer(operation, asked, plan, notes),
         }
+    }
+
+    /// What this is, and what to put into a client's config.
+    fn index(&self, base_url: &str) -> String {
+        let settings = self.databricks.settings();
+        let dashboards: String = (settings.dashboards.iter())
+            .map(|dashboard| {
+                format!(
+                    "<tr><td><code>{}</code></td><td>{}</td></tr>",
+                    dashboard.id, dashboard.title
+                )
+            })
+            .collect();
+        include_str!("index.html")
+            .replace("{url}", base_url)
+            .replace("{app_url}", &self.app.url)
+            .replace("{workspace_id}", &settings.workspace_id)
+            .replace("{client_id}", &settings.client_id)
+            .replace("{client_secret}", &settings.client_secret)
+            .replace("{dashboards}", &dashboards)
     }
 }
 

@@ -260,24 +260,6 @@ impl Workspace {
         self.load_log().counts()
     }
 
-    /// The front page.
-    pub fn index(&self, base_url: &str) -> String {
-        let dashboards: String = (self.settings.dashboards.iter())
-            .map(|dashboard| {
-                format!(
-                    "<tr><td><code>{}</code></td><td>{}</td></tr>",
-                    dashboard.id, dashboard.title
-                )
-            })
-            .collect();
-        include_str!("index.html")
-            .replace("{url}", base_url)
-            .replace("{workspace_id}", &self.settings.workspace_id)
-            .replace("{client_id}", &self.settings.client_id)
-            .replace("{client_secret}", &self.settings.client_secret)
-            .replace("{dashboards}", &dashboards)
-    }
-
     fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
