@@ -6,9 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, RETRY_AFTER,
-};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::Incoming;
@@ -69,21 +67,12 @@ pub(super) async fn answer(app: Arc<App>, request: Request<Incoming>) -> Result<
         return Ok(get(&app, path));
     }
     // A page of another origin cannot send this type without asking first, and it is never allowed to.
-    let is_json = parts
-        .headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind == "application/json");
+    let is_json = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
     if parts.method != Method::POST || !is_json {
-        return Ok(refused(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "POST application/json",
-        ));
+        return Ok(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "POST application/json"));
     }
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
-        return Ok(refused(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the body is too large",
-        ));
+        return Ok(refused(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"));
     };
     let reply = post(&app, path, &body.to_bytes()).await;
     Ok(reply.unwrap_or_else(|error| refused(StatusCode::BAD_REQUEST, &error.to_string())))
@@ -94,10 +83,7 @@ fn get(app: &App, path: &str) -> Reply {
         "/" => page(app),
         "/page.css" => file("text/css; charset=utf-8", include_str!("page.css")),
         "/page.js" => file("text/javascript; charset=utf-8", include_str!("page.js")),
-        "/embed-client.js" => file(
-            "text/javascript; charset=utf-8",
-            include_str!("embed-client.js"),
-        ),
+        "/embed-client.js" => file("text/javascript; charset=utf-8", include_str!("embed-client.js")),
         "/api/viewers" => reply(&json!({
             "viewers": app.settings.viewers,
             "embeds": app.settings.embeds,
@@ -118,11 +104,7 @@ async fn post(app: &Arc<App>, path: &str, body: &Bytes) -> Result<Reply, serde_j
         }
         "/api/burst" => {
             let ask: BurstAsk = read(body)?;
-            let lines = burst::fire(
-                app,
-                embed(app, ask.embed.as_deref()),
-                ask.count.min(burst::MOST),
-            );
+            let lines = burst::fire(app, embed(app, ask.embed.as_deref()), ask.count.min(burst::MOST));
             let mut reply = Response::new(Either::Right(lines));
             set(&mut reply, CONTENT_TYPE, "application/x-ndjson");
             Ok(reply)
@@ -142,22 +124,14 @@ async fn post(app: &Arc<App>, path: &str, body: &Bytes) -> Result<Reply, serde_j
 /// One of the embeds that the app has; the first where none, or no such one, is named.
 fn embed<'a>(app: &'a App, named: Option<&str>) -> &'a str {
     let embeds = &app.settings.embeds;
-    let found = embeds
-        .iter()
-        .find(|embed| Some(embed.as_str()) == named)
-        .or_else(|| embeds.first());
+    let found = embeds.iter().find(|embed| Some(embed.as_str()) == named).or_else(|| embeds.first());
     found.map_or("default", String::as_str)
 }
 
 /// The page names who is signed in, which stands for the session cookie of a real app. What that viewer may see is
 /// looked up here.
 async fn token(app: &App, ask: &TokenAsk) -> Reply {
-    let Some(viewer) = app
-        .settings
-        .viewers
-        .iter()
-        .find(|viewer| viewer.id == ask.viewer)
-    else {
+    let Some(viewer) = app.settings.viewers.iter().find(|viewer| viewer.id == ask.viewer) else {
         return refused(StatusCode::FORBIDDEN, "nobody of that id is signed in");
     };
     let (purpose, is_load) = match ask.purpose {
@@ -165,44 +139,24 @@ async fn token(app: &App, ask: &TokenAsk) -> Reply {
         Purpose::Renew => ("renew", false),
     };
     let id = app.session_id(&viewer.id);
-    match app
-        .sidecar
-        .token(
-            embed(app, ask.embed.as_deref()),
-            &id,
-            &viewer.value,
-            purpose,
-        )
-        .await
-    {
+    match app.sidecar.token(embed(app, ask.embed.as_deref()), &id, &viewer.value, purpose).await {
         Ok(answer) => {
             if is_load && answer.status.is_success() {
                 app.count_view();
             }
             passed_on(answer)
         }
-        Err(error) => refused(
-            StatusCode::SERVICE_UNAVAILABLE,
-            &format!("the sidecar cannot be reached: {error}"),
-        ),
+        Err(error) => refused(StatusCode::SERVICE_UNAVAILABLE, &format!("the sidecar cannot be reached: {error}")),
     }
 }
 
 fn passed_on(answer: Answer) -> Reply {
     let mut reply = Response::new(Either::Left(Full::from(answer.body)));
     *reply.status_mut() = answer.status;
-    set(
-        &mut reply,
-        CONTENT_TYPE,
-        answer.content_type.as_deref().unwrap_or("application/json"),
-    );
+    set(&mut reply, CONTENT_TYPE, answer.content_type.as_deref().unwrap_or("application/json"));
     set(&mut reply, CACHE_CONTROL, "no-store");
     if let Some(timing) = answer.server_timing {
-        set(
-            &mut reply,
-            HeaderName::from_static("server-timing"),
-            &timing,
-        );
+        set(&mut reply, HeaderName::from_static("server-timing"), &timing);
     }
     if let Some(wait) = answer.retry_after {
         set(&mut reply, RETRY_AFTER, &wait);
@@ -213,12 +167,7 @@ fn passed_on(answer: Answer) -> Reply {
 /// The scoreboard. The vendor's example app makes three calls for each view.
 fn stats(app: &App) -> Value {
     let count = |operation| app.emulator.count(operation);
-    let [service_token, token_info, mint] = [
-        Operation::ServiceToken,
-        Operation::TokenInfo,
-        Operation::Mint,
-    ]
-    .map(count);
+    let [service_token, token_info, mint] = [Operation::ServiceToken, Operation::TokenInfo, Operation::Mint].map(count);
     let views = app.views.load(Ordering::Relaxed);
     let (outage, life) = {
         let switches = app.switches();
@@ -246,11 +195,7 @@ fn page(app: &App) -> Reply {
         app.emulator.url()
     );
     set(&mut reply, CONTENT_SECURITY_POLICY, &policy);
-    set(
-        &mut reply,
-        REFERRER_POLICY,
-        "strict-origin-when-cross-origin",
-    );
+    set(&mut reply, REFERRER_POLICY, "strict-origin-when-cross-origin");
     reply
 }
 

@@ -39,19 +39,14 @@ pub(super) fn fire(app: &Arc<App>, embed: &str, count: u32) -> Lines {
             let _ = sender.send(Bytes::from(format!("{line}\n")));
         });
     }
-    Lines {
-        received,
-        _viewers: viewers,
-    }
+    Lines { received, _viewers: viewers }
 }
 
 async fn view(app: &App, embed: &str, place: u32, began: Instant) -> Value {
     // The same viewers each time: a second burst is all hits, and still no faster than the vendor allows.
     let id = app.session_id(&format!("v-burst-{place}"));
     let values = &app.settings.viewers;
-    let value = values
-        .get(place as usize % values.len().max(1))
-        .map_or("emea", |viewer| viewer.value.as_str());
+    let value = values.get(place as usize % values.len().max(1)).map_or("emea", |viewer| viewer.value.as_str());
     let answer = match app.sidecar.token(embed, &id, value, "load").await {
         Ok(answer) => answer,
         Err(error) => return json!({"place": place, "status": 0, "error": error.to_string()}),
@@ -62,11 +57,7 @@ async fn view(app: &App, embed: &str, place: u32, began: Instant) -> Value {
     }
     app.count_view();
     let token: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let load = app
-        .sidecar
-        .load(&token)
-        .await
-        .map_or(0, |status| status.as_u16());
+    let load = app.sidecar.load(&token).await.map_or(0, |status| status.as_u16());
     json!({
         "place": place, "at_ms": at_ms, "status": answer.status.as_u16(), "load": load,
         "server_timing": answer.server_timing,
@@ -77,12 +68,7 @@ impl Body for Lines {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.received
-            .poll_recv(cx)
-            .map(|line| line.map(|line| Ok(Frame::data(line))))
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.received.poll_recv(cx).map(|line| line.map(|line| Ok(Frame::data(line))))
     }
 }

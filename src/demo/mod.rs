@@ -190,8 +190,7 @@ impl App {
     }
 
     fn set_token_life(&self, life: Option<Duration>) {
-        self.emulator
-            .set_token_life(life.unwrap_or(self.normal_life));
+        self.emulator.set_token_life(life.unwrap_or(self.normal_life));
         self.switches().token_life = life;
         self.new_sessions();
     }

@@ -38,20 +38,11 @@ impl Sidecar {
     pub fn new(url: String) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        Self {
-            url,
-            client: Client::builder(TokioExecutor::new()).build(connector),
-        }
+        Self { url, client: Client::builder(TokioExecutor::new()).build(connector) }
     }
 
     /// A token for one viewer: the one call that replaces the vendor's three.
-    pub async fn token(
-        &self,
-        embed: &str,
-        id: &str,
-        value: &str,
-        purpose: &str,
-    ) -> Result<Answer, Failure> {
+    pub async fn token(&self, embed: &str, id: &str, value: &str, purpose: &str) -> Result<Answer, Failure> {
         let body = json!({"viewer": {"id": id, "value": value}, "purpose": purpose}).to_string();
         let request = Request::post(format!("{}/v1/embeds/{embed}/token", self.url))
             .header("Sidemint-Request", "true")
@@ -63,15 +54,9 @@ impl Sidecar {
     /// Starts a dashboard as a browser does with the token that it was given.
     pub async fn load(&self, token: &Value) -> Result<StatusCode, Failure> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let (vendor, dashboard) = (
-            text(&token["embed"]["instance_url"]),
-            text(&token["embed"]["dashboard_id"]),
-        );
+        let (vendor, dashboard) = (text(&token["embed"]["instance_url"]), text(&token["embed"]["dashboard_id"]));
         let request = Request::post(format!("{vendor}/api/emulator/dashboards/{dashboard}/load"))
-            .header(
-                AUTHORIZATION,
-                format!("Bearer {}", text(&token["access_token"])),
-            )
+            .header(AUTHORIZATION, format!("Bearer {}", text(&token["access_token"])))
             .body(Full::default())?;
         Ok(self.send(request).await?.status)
     }
@@ -91,9 +76,7 @@ impl Sidecar {
 
 impl Debug for Sidecar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sidecar")
-            .field("url", &self.url)
-            .finish_non_exhaustive()
+        f.debug_struct("Sidecar").field("url", &self.url).finish_non_exhaustive()
     }
 }
 

@@ -12,9 +12,7 @@ use super::{Host, HostSettings};
 use crate::emulator::{Emulator, Settings};
 
 /// A sidecar that answers every request alike, and tells what it was asked.
-async fn scripted_sidecar(
-    answer: &'static str,
-) -> io::Result<(String, mpsc::UnboundedReceiver<String>)> {
+async fn scripted_sidecar(answer: &'static str) -> io::Result<(String, mpsc::UnboundedReceiver<String>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     let (seen, asked) = mpsc::unbounded_channel();
@@ -27,11 +25,7 @@ async fn scripted_sidecar(
     Ok((url, asked))
 }
 
-async fn one_exchange(
-    stream: TcpStream,
-    answer: &str,
-    seen: &mpsc::UnboundedSender<String>,
-) -> io::Result<()> {
+async fn one_exchange(stream: TcpStream, answer: &str, seen: &mpsc::UnboundedSender<String>) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -39,9 +33,7 @@ async fn one_exchange(
     }
     let length = head.lines().filter_map(|line| line.split_once(": "));
     let length = length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-    let length: usize = length
-        .filter_map(|(_, value)| value.parse::<usize>().ok())
-        .sum();
+    let length: usize = length.filter_map(|(_, value)| value.parse::<usize>().ok()).sum();
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
     let _ = seen.send(format!("{head}{}", String::from_utf8_lossy(&body)));
@@ -62,18 +54,9 @@ async fn ask(host: &Host, line: &str, body: &str) -> (String, String) {
 }
 
 async fn host(sidecar_url: String) -> (Host, Arc<Emulator>) {
-    let emulator = Arc::new(
-        Emulator::start(Settings::default())
-            .await
-            .expect("an emulator"),
-    );
-    let settings = HostSettings {
-        sidecar_url,
-        ..HostSettings::default()
-    };
-    let host = Host::start(settings, Arc::clone(&emulator))
-        .await
-        .expect("a host app");
+    let emulator = Arc::new(Emulator::start(Settings::default()).await.expect("an emulator"));
+    let settings = HostSettings { sidecar_url, ..HostSettings::default() };
+    let host = Host::start(settings, Arc::clone(&emulator)).await.expect("a host app");
     (host, emulator)
 }
 
@@ -82,7 +65,8 @@ fn json(text: &str) -> Value {
 }
 
 const TOKEN: &str = "HTTP/1.1 200 OK\r\nServer-Timing: cache;desc=hit\r\nConnection: close\r\nContent-Length: 19\r\n\r\n{\"access_token\":\"\"}";
-const LIMITED: &str = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 2\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}";
+const LIMITED: &str =
+    "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 2\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}";
 
 #[tokio::test]
 async fn the_server_decides_what_the_viewer_sees_and_passes_the_answer_on() {
@@ -90,39 +74,18 @@ async fn the_server_decides_what_the_viewer_sees_and_passes_the_answer_on() {
     let test = async {
         let (url, mut asked) = scripted_sidecar(TOKEN).await.expect("a sidecar");
         let (host, _emulator) = host(url).await;
-        let (head, body) = ask(
-            &host,
-            "POST /api/token",
-            r#"{"viewer": "v-1002", "purpose": "load"}"#,
-        )
-        .await;
-        assert!(
-            head.starts_with("HTTP/1.1 200") && head.contains("server-timing: cache;desc=hit"),
-            "{head}"
-        );
+        let (head, body) = ask(&host, "POST /api/token", r#"{"viewer": "v-1002", "purpose": "load"}"#).await;
+        assert!(head.starts_with("HTTP/1.1 200") && head.contains("server-timing: cache;desc=hit"), "{head}");
         assert_eq!(body, r#"{"access_token":""}"#);
         let request = asked.recv().await.expect("one request");
-        assert!(
-            request.starts_with("POST /v1/embeds/sales/token")
-                && request.contains("sidemint-request: true")
-        );
+        assert!(request.starts_with("POST /v1/embeds/sales/token") && request.contains("sidemint-request: true"));
         let (_, sent) = request.split_once("\r\n\r\n").expect("a body");
-        assert_eq!(
-            json(sent),
-            json!({"viewer": {"id": "v-1002", "value": "amer"}, "purpose": "load"})
-        );
+        assert_eq!(json(sent), json!({"viewer": {"id": "v-1002", "value": "amer"}, "purpose": "load"}));
         let (_, stats) = ask(&host, "GET /api/stats", "").await;
-        assert_eq!(
-            (
-                &json(&stats)["views"],
-                &json(&stats)["vendor_example_calls"]
-            ),
-            (&1.into(), &3.into())
-        );
-        for bad in [
-            r#"{"viewer": "v-9", "purpose": "load"}"#,
-            r#"{"viewer": "v-1002", "value": "emea", "purpose": "load"}"#,
-        ] {
+        assert_eq!((&json(&stats)["views"], &json(&stats)["vendor_example_calls"]), (&1.into(), &3.into()));
+        for bad in
+            [r#"{"viewer": "v-9", "purpose": "load"}"#, r#"{"viewer": "v-1002", "value": "emea", "purpose": "load"}"#]
+        {
             let (head, _) = ask(&host, "POST /api/token", bad).await;
             assert!(head.starts_with("HTTP/1.1 40"), "{head}");
         }
@@ -137,26 +100,12 @@ async fn a_refusal_keeps_its_retry_after() {
     let test = async {
         let (url, _asked) = scripted_sidecar(LIMITED).await.expect("a sidecar");
         let (host, _emulator) = host(url).await;
-        let (head, _) = ask(
-            &host,
-            "POST /api/token",
-            r#"{"viewer": "v-1001", "purpose": "renew"}"#,
-        )
-        .await;
-        assert!(
-            head.starts_with("HTTP/1.1 429") && head.contains("retry-after: 2"),
-            "{head}"
-        );
+        let (head, _) = ask(&host, "POST /api/token", r#"{"viewer": "v-1001", "purpose": "renew"}"#).await;
+        assert!(head.starts_with("HTTP/1.1 429") && head.contains("retry-after: 2"), "{head}");
         let (head, body) = ask(&host, "POST /api/burst", r#"{"count": 5}"#).await;
         assert!(head.contains("application/x-ndjson"));
         // Chunked: the lines are among the sizes.
-        assert_eq!(
-            body.lines()
-                .filter(|line| line.contains("\"status\":429"))
-                .count(),
-            5,
-            "{body}"
-        );
+        assert_eq!(body.lines().filter(|line| line.contains("\"status\":429")).count(), 5, "{body}");
     };
     local.run_until(test).await;
 }
@@ -167,18 +116,10 @@ async fn the_switches_act_on_the_emulator_and_are_taken_back() {
     ask(&host, "POST /api/outage", r#"{"on": true}"#).await;
     assert_eq!(emulator.faults().len(), 2);
     let (_, stats) = ask(&host, "POST /api/outage", r#"{"on": false}"#).await;
-    assert_eq!(
-        (emulator.faults().len(), &json(&stats)["outage"]),
-        (0, &false.into())
-    );
+    assert_eq!((emulator.faults().len(), &json(&stats)["outage"]), (0, &false.into()));
     let (_, stats) = ask(&host, "POST /api/token-life", r#"{"seconds": 320}"#).await;
     assert_eq!(json(&stats)["token_life"], 320);
-    let (head, _) = ask(
-        &host,
-        "POST /api/token",
-        r#"{"viewer": "v-1001", "purpose": "load"}"#,
-    )
-    .await;
+    let (head, _) = ask(&host, "POST /api/token", r#"{"viewer": "v-1001", "purpose": "load"}"#).await;
     assert!(head.starts_with("HTTP/1.1 503"), "{head}");
 }
 
@@ -186,20 +127,9 @@ async fn the_switches_act_on_the_emulator_and_are_taken_back() {
 async fn the_page_may_frame_the_vendor_and_shows_its_referrer() {
     let (host, emulator) = host("http://127.0.0.1:1".to_owned()).await;
     let (head, _) = ask(&host, "GET /", "").await;
-    assert!(
-        head.contains(&format!("frame-src {};", emulator.url())),
-        "{head}"
-    );
-    assert!(
-        head.contains("referrer-policy: strict-origin-when-cross-origin"),
-        "{head}"
-    );
+    assert!(head.contains(&format!("frame-src {};", emulator.url())), "{head}");
+    assert!(head.contains("referrer-policy: strict-origin-when-cross-origin"), "{head}");
     for file in ["/page.css", "/page.js", "/embed-client.js", "/api/viewers"] {
-        assert!(
-            ask(&host, &format!("GET {file}"), "")
-                .await
-                .0
-                .starts_with("HTTP/1.1 200")
-        );
+        assert!(ask(&host, &format!("GET {file}"), "").await.0.starts_with("HTTP/1.1 200"));
     }
 }

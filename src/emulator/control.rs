@@ -21,42 +21,24 @@ pub(super) fn answer(state: &State, asked: &Asked, what: &str) -> Reply {
         (&Method::GET, "loads") => Reply::json(StatusCode::OK, &json!(state.databricks.loads())),
         (&Method::GET, "ca.pem") => match &state.ca_pem {
             Some(pem) => Reply::new(StatusCode::OK, "application/x-pem-file", pem.clone()),
-            None => refused(
-                StatusCode::NOT_FOUND,
-                "the emulator serves plain HTTP: it has no authority",
-            ),
+            None => refused(StatusCode::NOT_FOUND, "the emulator serves plain HTTP: it has no authority"),
         },
-        (_, "requests" | "faults" | "loads" | "ca.pem") => {
-            refused(StatusCode::METHOD_NOT_ALLOWED, "no such method")
-        }
-        _ => refused(
-            StatusCode::NOT_FOUND,
-            "there are requests, faults, loads and ca.pem",
-        ),
+        (_, "requests" | "faults" | "loads" | "ca.pem") => refused(StatusCode::METHOD_NOT_ALLOWED, "no such method"),
+        _ => refused(StatusCode::NOT_FOUND, "there are requests, faults, loads and ca.pem"),
     }
 }
 
 fn requests(state: &State, asked: &Asked) -> Reply {
     let wanted = asked.query.get("operation");
-    let after = asked
-        .query
-        .get("after")
-        .and_then(|seq| seq.parse().ok())
-        .unwrap_or(0);
+    let after = asked.query.get("after").and_then(|seq| seq.parse().ok()).unwrap_or(0);
     let mut entries = state.journal.entries();
-    entries.retain(|entry| {
-        entry.seq > after && wanted.is_none_or(|name| name == entry.operation.name())
-    });
+    entries.retain(|entry| entry.seq > after && wanted.is_none_or(|name| name == entry.operation.name()));
     Reply::json(StatusCode::OK, &json!(entries))
 }
 
 fn faults(state: &State) -> Reply {
-    let active: Vec<Value> = state
-        .faults
-        .active()
-        .into_iter()
-        .map(|(id, fault)| json!({"id": id, "fault": fault}))
-        .collect();
+    let active: Vec<Value> =
+        state.faults.active().into_iter().map(|(id, fault)| json!({"id": id, "fault": fault})).collect();
     Reply::json(StatusCode::OK, &json!(active))
 }
 
@@ -66,10 +48,7 @@ fn inject(state: &State, asked: &Asked) -> Reply {
             let why = format!("there is no operation {}", fault.operation);
             refused(StatusCode::BAD_REQUEST, &why)
         }
-        Ok(fault) => Reply::json(
-            StatusCode::CREATED,
-            &json!({"id": state.faults.inject(fault)}),
-        ),
+        Ok(fault) => Reply::json(StatusCode::CREATED, &json!({"id": state.faults.inject(fault)})),
         Err(error) => refused(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
@@ -77,10 +56,7 @@ fn inject(state: &State, asked: &Asked) -> Reply {
 fn clear_faults(state: &State, asked: &Asked) -> Reply {
     match asked.query.get("id").map(|id| id.parse::<u64>()) {
         Some(Err(_)) => {
-            return refused(
-                StatusCode::BAD_REQUEST,
-                "id is the number that the POST answered",
-            );
+            return refused(StatusCode::BAD_REQUEST, "id is the number that the POST answered");
         }
         Some(Ok(id)) => state.faults.clear(Some(id)),
         None => state.faults.clear(None),

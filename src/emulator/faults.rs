@@ -61,11 +61,7 @@ impl Fault {
     /// A fault that answers a status, for ever.
     #[must_use]
     pub fn status(operation: &str, status: u16) -> Self {
-        Self {
-            operation: operation.to_owned(),
-            status: Some(status),
-            ..Self::default()
-        }
+        Self { operation: operation.to_owned(), status: Some(status), ..Self::default() }
     }
 
     /// The same for this many requests only.
@@ -85,9 +81,7 @@ impl Fault {
 
     /// Whether any request can ever concern it: a misspelt operation would wait in vain.
     pub(super) fn names_an_operation(&self) -> bool {
-        Operation::ALL
-            .into_iter()
-            .any(|operation| self.concerns(operation))
+        Operation::ALL.into_iter().any(|operation| self.concerns(operation))
     }
 
     fn answers(&self) -> bool {
@@ -107,15 +101,8 @@ impl Fault {
         if !self.answers() {
             return None;
         }
-        let default = if self.location.is_some() {
-            StatusCode::FOUND
-        } else {
-            StatusCode::SERVICE_UNAVAILABLE
-        };
-        let status = self
-            .status
-            .and_then(|code| StatusCode::from_u16(code).ok())
-            .unwrap_or(default);
+        let default = if self.location.is_some() { StatusCode::FOUND } else { StatusCode::SERVICE_UNAVAILABLE };
+        let status = self.status.and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(default);
         let mut reply = match &self.location {
             Some(location) => Reply::redirect(status, location),
             None => self.shaped(status, operation),
@@ -130,44 +117,23 @@ impl Fault {
     }
 
     fn shaped(&self, status: StatusCode, operation: Operation) -> Reply {
-        let code = self
-            .error_code
-            .clone()
-            .unwrap_or_else(|| default_code(status, operation).into());
-        let message = format!(
-            "injected fault {} for {}",
-            status.as_u16(),
-            operation.name()
-        );
+        let code = self.error_code.clone().unwrap_or_else(|| default_code(status, operation).into());
+        let message = format!("injected fault {} for {}", status.as_u16(), operation.name());
         match self.body.as_deref() {
-            None | Some("platform" | "json") => Reply::json(
-                status,
-                &json!({"error_code": code, "message": message, "details": []}),
-            ),
-            Some("oauth") => Reply::json(
-                status,
-                &json!({"error": code, "error_description": message}),
-            ),
-            Some("okta") => {
-                Reply::json(status, &json!({"errorCode": code, "errorSummary": message}))
+            None | Some("platform" | "json") => {
+                Reply::json(status, &json!({"error_code": code, "message": message, "details": []}))
             }
+            Some("oauth") => Reply::json(status, &json!({"error": code, "error_description": message})),
+            Some("okta") => Reply::json(status, &json!({"errorCode": code, "errorSummary": message})),
             Some("api12") => Reply::json(status, &json!({"error": message})),
             Some("empty") => Reply::empty(status),
-            Some("text") => {
-                Reply::new(status, "text/plain", format!("{}: {message}", plain(&code)))
-            }
+            Some("text") => Reply::new(status, "text/plain", format!("{}: {message}", plain(&code))),
             Some("html") => {
-                let page = format!(
-                    "<html><head><title>Sign in</title></head><body><pre>{message}</pre></body></html>"
-                );
+                let page = format!("<html><head><title>Sign in</title></head><body><pre>{message}</pre></body></html>");
                 Reply::new(status, "text/html; charset=utf-8", page)
             }
             Some(raw) => {
-                let kind = if raw.trim_start().starts_with('{') {
-                    "application/json"
-                } else {
-                    "text/plain"
-                };
+                let kind = if raw.trim_start().starts_with('{') { "application/json" } else { "text/plain" };
                 Reply::new(status, kind, raw.to_owned())
             }
         }
@@ -175,8 +141,7 @@ impl Fault {
 }
 
 fn plain(code: &Value) -> String {
-    code.as_str()
-        .map_or_else(|| code.to_string(), str::to_owned)
+    code.as_str().map_or_else(|| code.to_string(), str::to_owned)
 }
 
 /// The codes that go with a status in the vendor's SDKs (databricks.md section 2.2).
@@ -219,10 +184,7 @@ pub(super) struct Plan {
 impl Plan {
     fn add(&mut self, fault: &Fault) {
         self.touched = true;
-        self.token_life = fault
-            .token_life
-            .map(Duration::from_secs)
-            .or(self.token_life);
+        self.token_life = fault.token_life.map(Duration::from_secs).or(self.token_life);
         self.expires_in = fault.expires_in.clone().or(self.expires_in.take());
         self.jwt_exp_life = fault.jwt_exp_life.or(self.jwt_exp_life);
         self.drop_custom_claim |= fault.drop_custom_claim;
@@ -253,9 +215,7 @@ impl Faults {
 
     /// Takes one rule back, or all of them.
     pub fn clear(&self, id: Option<u64>) {
-        self.rules()
-            .active
-            .retain(|(number, _)| id.is_some_and(|id| id != *number));
+        self.rules().active.retain(|(number, _)| id.is_some_and(|id| id != *number));
     }
 
     /// The rules in force.
@@ -268,10 +228,7 @@ impl Faults {
         let mut rules = self.rules();
         let mut plan = Plan::default();
         let concerns = |fault: &Fault| fault.times != Some(0) && fault.concerns(operation);
-        let replacing = rules
-            .active
-            .iter_mut()
-            .find(|(_, fault)| concerns(fault) && fault.replaces());
+        let replacing = rules.active.iter_mut().find(|(_, fault)| concerns(fault) && fault.replaces());
         if let Some((_, fault)) = replacing {
             plan.add(fault);
             plan.replaced = Some(fault.clone());
@@ -304,14 +261,8 @@ mod tests {
         let faults = Faults::default();
         faults.inject(Fault::status("token_info", 429).times(2));
         faults.inject(Fault::status("token_info", 503).times(1));
-        let statuses: Vec<_> = (0..4)
-            .map(|_| {
-                faults
-                    .take(Operation::TokenInfo)
-                    .replaced
-                    .and_then(|fault| fault.status)
-            })
-            .collect();
+        let statuses: Vec<_> =
+            (0..4).map(|_| faults.take(Operation::TokenInfo).replaced.and_then(|fault| fault.status)).collect();
         assert_eq!(statuses, [Some(429), Some(429), Some(503), None]);
         assert!(faults.active().is_empty());
     }
@@ -328,14 +279,8 @@ mod tests {
     #[test]
     fn tuning_faults_apply_together_and_rest_while_another_replaces() {
         let faults = Faults::default();
-        faults.inject(Fault {
-            token_life: Some(320),
-            ..Fault::default()
-        });
-        faults.inject(Fault {
-            drop_custom_claim: true,
-            ..Fault::default()
-        });
+        faults.inject(Fault { token_life: Some(320), ..Fault::default() });
+        faults.inject(Fault { drop_custom_claim: true, ..Fault::default() });
         let outage = faults.inject(Fault::status("*", 503));
         assert_eq!(faults.take(Operation::Mint).token_life, None);
         faults.clear(Some(outage));

@@ -15,13 +15,7 @@ use super::wire::{Asked, Operation, Params};
 const KEPT: usize = 20_000;
 
 /// Form fields that prove something: never written down as they are.
-const SECRET_FIELDS: [&str; 5] = [
-    "client_secret",
-    "subject_token",
-    "client_assertion",
-    "assertion",
-    "refresh_token",
-];
+const SECRET_FIELDS: [&str; 5] = ["client_secret", "subject_token", "client_assertion", "assertion", "refresh_token"];
 
 /// One request.
 #[derive(Clone, Debug, Serialize)]
@@ -106,11 +100,7 @@ impl Journal {
 
     /// How many requests of this kind came since the start or the last [`clear`](Self::clear).
     pub fn count(&self, operation: Operation) -> u64 {
-        self.pages()
-            .counts
-            .get(&operation)
-            .copied()
-            .unwrap_or_default()
+        self.pages().counts.get(&operation).copied().unwrap_or_default()
     }
 
     /// Forgets all entries and counts; the numbers go on.
@@ -126,9 +116,7 @@ impl Journal {
         let Some(first) = pages.entries.front().map(|entry| entry.seq) else {
             return;
         };
-        let place = seq
-            .checked_sub(first)
-            .and_then(|place| usize::try_from(place).ok());
+        let place = seq.checked_sub(first).and_then(|place| usize::try_from(place).ok());
         if let Some(entry) = place.and_then(|place| pages.entries.get_mut(place)) {
             change(entry);
         }
@@ -141,31 +129,19 @@ impl Journal {
 
 fn entry(asked: &Asked, operation: Operation) -> JournalEntry {
     let authorization = asked.headers.get("authorization");
-    let plain = asked
-        .headers
-        .iter()
-        .filter(|(name, _)| *name != "authorization" && *name != "cookie");
+    let plain = asked.headers.iter().filter(|(name, _)| *name != "authorization" && *name != "cookie");
     JournalEntry {
         seq: 0,
         time: Timestamp::now().to_string(),
         method: asked.method.to_string(),
         path: asked.path.clone(),
         query: asked.query.clone(),
-        form: asked
-            .form
-            .iter()
-            .map(|(name, value)| (name.clone(), shown(name, value)))
-            .collect(),
+        form: asked.form.iter().map(|(name, value)| (name.clone(), shown(name, value))).collect(),
         operation,
         auth_scheme: asked.auth_scheme(),
         credential: authorization.map(|value| fingerprint(value.as_bytes())),
         headers: plain
-            .map(|(name, value)| {
-                (
-                    name.to_string(),
-                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
-                )
-            })
+            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect(),
         status: None,
         fault: false,
@@ -176,21 +152,12 @@ fn entry(asked: &Asked, operation: Operation) -> JournalEntry {
 }
 
 fn shown(name: &str, value: &str) -> String {
-    if SECRET_FIELDS.contains(&name) {
-        fingerprint(value.as_bytes())
-    } else {
-        value.to_owned()
-    }
+    if SECRET_FIELDS.contains(&name) { fingerprint(value.as_bytes()) } else { value.to_owned() }
 }
 
 /// The first 8 bytes of SHA-256: enough to tell two secrets apart, not enough to be one.
 pub(super) fn fingerprint(secret: &[u8]) -> String {
     let hash = digest(&SHA256, secret);
-    let hex: String = hash
-        .as_ref()
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hex: String = hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{hex}")
 }

@@ -41,9 +41,7 @@ use tokio::task::JoinHandle;
 pub use databricks::LoadCounts;
 pub use faults::Fault;
 pub use journal::JournalEntry;
-pub use settings::{
-    AppSettings, Dashboard, DatabricksSettings, Federation, FederationKeys, Settings,
-};
+pub use settings::{AppSettings, Dashboard, DatabricksSettings, Federation, FederationKeys, Settings};
 pub use wire::Operation;
 
 use app::App;
@@ -82,36 +80,22 @@ impl Emulator {
         let addr = listener.local_addr()?;
         let app_listener = TcpListener::bind(settings.app.listen).await?;
         let app_addr = app_listener.local_addr()?;
-        let tls = if settings.tls {
-            Some(tls::make()?)
-        } else {
-            None
-        };
+        let tls = if settings.tls { Some(tls::make()?) } else { None };
         let state = Arc::new(State {
             url: url(addr, settings.tls),
             ca_pem: tls.as_ref().map(|tls| tls.ca_pem.clone()),
             journal: Journal::default(),
             faults: Faults::default(),
             databricks: Workspace::new(settings.databricks, settings.app.client_id)?,
-            app: App {
-                url: url(app_addr, settings.tls),
-                request_limit: settings.app.request_limit,
-            },
+            app: App { url: url(app_addr, settings.tls), request_limit: settings.app.request_limit },
         });
         let acceptor = tls.map(|tls| tls.acceptor);
         let serve = |door, listener| {
             let server = server::accept(door, listener, acceptor.clone(), Arc::clone(&state));
             Handle::current().spawn(server)
         };
-        let servers = [
-            serve(Door::Vendor, listener),
-            serve(Door::App, app_listener),
-        ];
-        Ok(Self {
-            addr,
-            state,
-            servers,
-        })
+        let servers = [serve(Door::Vendor, listener), serve(Door::App, app_listener)];
+        Ok(Self { addr, state, servers })
     }
 
     /// Where it listens.
@@ -227,18 +211,10 @@ impl State {
         }
     }
 
-    fn answer(
-        &self,
-        operation: Operation,
-        asked: &Asked,
-        plan: &Plan,
-        notes: &mut Vec<String>,
-    ) -> Reply {
+    fn answer(&self, operation: Operation, asked: &Asked, plan: &Plan, notes: &mut Vec<String>) -> Reply {
         match operation {
             Operation::Index => Reply::html(self.index(&asked.base_url)),
-            Operation::Unknown => {
-                Reply::platform(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND", "No API found")
-            }
+            Operation::Unknown => Reply::platform(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND", "No API found"),
             _ => self.databricks.answer(operation, asked, plan, notes),
         }
     }
@@ -247,12 +223,7 @@ impl State {
     fn index(&self, base_url: &str) -> String {
         let settings = self.databricks.settings();
         let dashboards: String = (settings.dashboards.iter())
-            .map(|dashboard| {
-                format!(
-                    "<tr><td><code>{}</code></td><td>{}</td></tr>",
-                    dashboard.id, dashboard.title
-                )
-            })
+            .map(|dashboard| format!("<tr><td><code>{}</code></td><td>{}</td></tr>", dashboard.id, dashboard.title))
             .collect();
         include_str!("index.html")
             .replace("{url}", base_url)

@@ -110,10 +110,7 @@ impl Dashboard {
     /// A dashboard of this id and heading.
     #[must_use]
     pub fn new(id: &str, title: &str) -> Self {
-        Self {
-            id: id.to_owned(),
-            title: title.to_owned(),
-        }
+        Self { id: id.to_owned(), title: title.to_owned() }
     }
 }
 

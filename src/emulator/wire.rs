@@ -7,9 +7,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{
-    AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
-};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::{Method, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
@@ -112,22 +110,12 @@ pub struct Asked {
 impl Asked {
     /// Reads what the handlers need from the parts of a request; `own_url` stands in where no `Host` was sent.
     pub fn new(parts: &http::request::Parts, body: Bytes, own_url: &str) -> Self {
-        let scheme = if own_url.starts_with("https") {
-            "https"
-        } else {
-            "http"
-        };
+        let scheme = if own_url.starts_with("https") { "https" } else { "http" };
         let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
         let (query, repeated_query) = params(parts.uri.query().unwrap_or_default().as_bytes());
-        let is_form = header(&parts.headers, CONTENT_TYPE).is_some_and(|kind| {
-            kind.to_ascii_lowercase()
-                .starts_with("application/x-www-form-urlencoded")
-        });
-        let (form, repeated_form) = if is_form {
-            params(&body)
-        } else {
-            Default::default()
-        };
+        let is_form = header(&parts.headers, CONTENT_TYPE)
+            .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));
+        let (form, repeated_form) = if is_form { params(&body) } else { Default::default() };
         Self {
             method: parts.method.clone(),
             path: parts.uri.path().to_owned(),
@@ -143,12 +131,7 @@ impl Asked {
     /// The path cut at its slashes, percent-decoded.
     pub fn segments(&self) -> Vec<String> {
         let cut = self.path.split('/').filter(|segment| !segment.is_empty());
-        cut.map(|segment| {
-            percent_encoding::percent_decode_str(segment)
-                .decode_utf8_lossy()
-                .into_owned()
-        })
-        .collect()
+        cut.map(|segment| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned()).collect()
     }
 
     /// The token of `Authorization: Bearer`.
@@ -160,8 +143,7 @@ impl Asked {
     pub fn basic(&self) -> Option<(String, String)> {
         let raw = STANDARD.decode(self.credentials_of("basic")?).ok()?;
         let text = String::from_utf8(raw).ok()?;
-        text.split_once(':')
-            .map(|(id, secret)| (id.to_owned(), secret.to_owned()))
+        text.split_once(':').map(|(id, secret)| (id.to_owned(), secret.to_owned()))
     }
 
     /// The scheme of `Authorization`, in lower case.
@@ -211,20 +193,12 @@ impl Reply {
     /// A body of the given content type.
     pub fn new(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Self {
         let headers = vec![(CONTENT_TYPE, HeaderValue::from_static(kind))];
-        Self {
-            status,
-            headers,
-            body: body.into(),
-        }
+        Self { status, headers, body: body.into() }
     }
 
     /// No body and no content type.
     pub fn empty(status: StatusCode) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Bytes::new(),
-        }
+        Self { status, headers: Vec::new(), body: Bytes::new() }
     }
 
     /// A JSON document.
@@ -234,18 +208,12 @@ impl Reply {
 
     /// An OAuth error (RFC 6749 section 5.2).
     pub fn oauth(status: StatusCode, error: &str, description: &str) -> Self {
-        Self::json(
-            status,
-            &serde_json::json!({"error": error, "error_description": description}),
-        )
+        Self::json(status, &serde_json::json!({"error": error, "error_description": description}))
     }
 
     /// A platform error, the shape of the REST API (databricks.md section 2.2).
     pub fn platform(status: StatusCode, code: &str, message: &str) -> Self {
-        Self::json(
-            status,
-            &serde_json::json!({"error_code": code, "message": message, "details": []}),
-        )
+        Self::json(status, &serde_json::json!({"error_code": code, "message": message, "details": []}))
     }
 
     /// An HTML page.

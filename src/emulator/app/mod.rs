@@ -7,9 +7,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue, ORIGIN, UPGRADE,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue, ORIGIN, UPGRADE};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -45,38 +43,25 @@ pub(super) async fn answer(
     let limit = state.app.request_limit;
     match asked.path.as_str() {
         "/api/sse" => {
-            let body = ReplyBody::events(
-                number(asked, "events", 5),
-                Duration::from_millis(number(asked, "every_ms", 100)),
-            );
+            let body =
+                ReplyBody::events(number(asked, "events", 5), Duration::from_millis(number(asked, "every_ms", 100)));
             streamed("text/event-stream", body.within(limit))
         }
         "/api/bytes" => {
             let count = number(asked, "count", 1 << 20);
             let mut answer = streamed("application/octet-stream", ReplyBody::dots(count));
-            answer
-                .headers_mut()
-                .insert(CONTENT_LENGTH, HeaderValue::from(count));
+            answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(count));
             answer
         }
         "/api/slow" => {
             let wanted = Duration::from_millis(number(asked, "ms", 1000));
             sleep(limit.map_or(wanted, |limit| wanted.min(limit))).await;
             let late = limit.is_some_and(|limit| wanted >= limit);
-            response(Reply::empty(if late {
-                StatusCode::GATEWAY_TIMEOUT
-            } else {
-                StatusCode::NO_CONTENT
-            }))
+            response(Reply::empty(if late { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::NO_CONTENT }))
         }
         "/api/status" => {
-            let code = u16::try_from(number(asked, "code", 200))
-                .ok()
-                .and_then(|code| StatusCode::from_u16(code).ok());
-            response(Reply::json(
-                code.unwrap_or(StatusCode::OK),
-                &json!({"app": "says so"}),
-            ))
+            let code = u16::try_from(number(asked, "code", 200)).ok().and_then(|code| StatusCode::from_u16(code).ok());
+            response(Reply::json(code.unwrap_or(StatusCode::OK), &json!({"app": "says so"})))
         }
         "/api/ws" => websocket::accept(asked, request, leaving, &state.app.url),
         _ => echo(state, asked, request, limit).await,
@@ -87,15 +72,11 @@ pub(super) async fn answer(
 /// tokens work under `/api/` only.
 fn at_the_door(state: &State, asked: &Asked) -> Option<Reply> {
     if asked.path == "/oidc/oauth2/v2.0/authorize" {
-        return Some(Reply::html(
-            "<html><head><title>Sign in</title></head><body>Sign in to Databricks</body></html>",
-        ));
+        return Some(Reply::html("<html><head><title>Sign in</title></head><body>Sign in to Databricks</body></html>"));
     }
     let to_sign_in = || {
-        let place = format!(
-            "{}/oidc/oauth2/v2.0/authorize?redirect_uri={}/.auth/callback",
-            state.app.url, state.app.url
-        );
+        let place =
+            format!("{}/oidc/oauth2/v2.0/authorize?redirect_uri={}/.auth/callback", state.app.url, state.app.url);
         Some(Reply::redirect(StatusCode::FOUND, &place))
     };
     let Some(token) = asked.bearer().filter(|_| asked.path.starts_with("/api/")) else {
@@ -103,16 +84,10 @@ fn at_the_door(state: &State, asked: &Asked) -> Option<Reply> {
     };
     match state.databricks.admits_to_app(token) {
         Some(true) => None,
-        Some(false) => Some(Reply::platform(
-            StatusCode::FORBIDDEN,
-            "PERMISSION_DENIED",
-            "The token lacks scopes.",
-        )),
-        None if token.matches('.').count() == 2 => Some(Reply::platform(
-            StatusCode::UNAUTHORIZED,
-            "UNAUTHENTICATED",
-            "Invalid Token",
-        )),
+        Some(false) => Some(Reply::platform(StatusCode::FORBIDDEN, "PERMISSION_DENIED", "The token lacks scopes.")),
+        None if token.matches('.').count() == 2 => {
+            Some(Reply::platform(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "Invalid Token"))
+        }
         None => to_sign_in(),
     }
 }
@@ -148,27 +123,18 @@ async fn digested(mut body: Incoming) -> Option<(u64, String, String)> {
         let room = SHOWN.saturating_sub(start.len()).min(data.len());
         start.extend_from_slice(&data[..room]);
     }
-    let hex = digest
-        .finish()
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hex = digest.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     Some((length, hex, String::from_utf8_lossy(&start).into_owned()))
 }
 
 /// The headers as they arrive at the app: the proxy takes `Authorization` and its own cookies away and replaces
 /// whatever identity the caller claims.
 fn forwarded(state: &State, asked: &Asked) -> Value {
-    let is_claimed = |name: &HeaderName| {
-        name == "authorization" || name == COOKIE || name.as_str().starts_with("x-forwarded-")
-    };
+    let is_claimed =
+        |name: &HeaderName| name == "authorization" || name == COOKIE || name.as_str().starts_with("x-forwarded-");
     let mut headers = Map::new();
     for (name, value) in asked.headers.iter().filter(|(name, _)| !is_claimed(name)) {
-        headers.insert(
-            name.to_string(),
-            json!(String::from_utf8_lossy(value.as_bytes())),
-        );
+        headers.insert(name.to_string(), json!(String::from_utf8_lossy(value.as_bytes())));
     }
     let settings = state.databricks.settings();
     let principal = format!("{}@{}", settings.client_id, settings.workspace_id);
@@ -186,16 +152,10 @@ fn forwarded(state: &State, asked: &Asked) -> Value {
 
 fn streamed(kind: &'static str, body: ReplyBody) -> Response<ReplyBody> {
     let mut answer = Response::new(body);
-    answer
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     answer
 }
 
 fn number(asked: &Asked, name: &str, default: u64) -> u64 {
-    asked
-        .query
-        .get(name)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
+    asked.query.get(name).and_then(|text| text.parse().ok()).unwrap_or(default)
 }

@@ -28,21 +28,15 @@ pub(super) fn accept(
     leaving: &Leaving,
     own: &str,
 ) -> Response<ReplyBody> {
-    let is_upgrade =
-        header(&asked.headers, UPGRADE).is_some_and(|to| to.eq_ignore_ascii_case("websocket"));
+    let is_upgrade = header(&asked.headers, UPGRADE).is_some_and(|to| to.eq_ignore_ascii_case("websocket"));
     let Some(key) = header(&asked.headers, KEY).filter(|_| is_upgrade) else {
         return response(Reply::empty(StatusCode::UPGRADE_REQUIRED));
     };
     if header(&asked.headers, ORIGIN) != Some(own) {
-        return response(Reply::platform(
-            StatusCode::FORBIDDEN,
-            "PERMISSION_DENIED",
-            "Origin is not the app's.",
-        ));
+        return response(Reply::platform(StatusCode::FORBIDDEN, "PERMISSION_DENIED", "Origin is not the app's."));
     }
     let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{key}{GUID}").as_bytes());
-    *leaving.lock().unwrap_or_else(PoisonError::into_inner) =
-        Some(hyper::upgrade::on(&mut request));
+    *leaving.lock().unwrap_or_else(PoisonError::into_inner) = Some(hyper::upgrade::on(&mut request));
     let reply = Reply::empty(StatusCode::SWITCHING_PROTOCOLS)
         .with(CONNECTION, "upgrade")
         .with(UPGRADE, "websocket")
@@ -53,9 +47,7 @@ pub(super) fn accept(
 }
 
 /// Sends each frame back until the peer closes.
-pub(in crate::emulator) async fn echo(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
-) -> io::Result<()> {
+pub(in crate::emulator) async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     loop {
         let mut head = [0; 2];
         stream.read_exact(&mut head).await?;
@@ -73,9 +65,7 @@ pub(in crate::emulator) async fn echo(
         stream.read_exact(&mut mask).await?;
         let mut data = vec![0; usize::try_from(length).map_err(io::Error::other)?];
         stream.read_exact(&mut data).await?;
-        data.iter_mut()
-            .zip(mask.iter().cycle())
-            .for_each(|(byte, mask)| *byte ^= mask);
+        data.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
         match first & 0x0f {
             PONG => {}
             PING => send(&mut stream, 0x80 | PONG, &data).await?,

@@ -17,8 +17,7 @@ pub(super) struct Subject {
 
 /// Checks a subject JWT against the policy. `token_url` is the audience where the policy names none.
 pub(super) fn verify(policy: &Federation, jwt: &str, token_url: &str) -> Result<Subject, String> {
-    let header =
-        jsonwebtoken::decode_header(jwt).map_err(|error| format!("subject token: {error}"))?;
+    let header = jsonwebtoken::decode_header(jwt).map_err(|error| format!("subject token: {error}"))?;
     if !matches!(header.alg, Algorithm::RS256 | Algorithm::ES256) {
         return Err("subject token: only RS256 and ES256 are accepted".to_owned());
     }
@@ -35,23 +34,16 @@ pub(super) fn verify(policy: &Federation, jwt: &str, token_url: &str) -> Result<
         rules.set_audience(&policy.audiences);
     }
     let token = jsonwebtoken::decode::<Subject>(jwt, &key, &rules);
-    token
-        .map(|token| token.claims)
-        .map_err(|error| format!("subject token does not match the policy: {error}"))
+    token.map(|token| token.claims).map_err(|error| format!("subject token does not match the policy: {error}"))
 }
 
 fn key(keys: &FederationKeys, kid: Option<&str>, alg: Algorithm) -> Result<DecodingKey, String> {
     match keys {
-        FederationKeys::Pem(pem) if alg == Algorithm::RS256 => {
-            DecodingKey::from_rsa_pem(pem.as_bytes())
-        }
+        FederationKeys::Pem(pem) if alg == Algorithm::RS256 => DecodingKey::from_rsa_pem(pem.as_bytes()),
         FederationKeys::Pem(pem) => DecodingKey::from_ec_pem(pem.as_bytes()),
         FederationKeys::Jwks(document) => {
-            let set: JwkSet =
-                serde_json::from_value(document.clone()).map_err(|error| error.to_string())?;
-            let named = kid
-                .and_then(|kid| set.find(kid))
-                .or_else(|| set.keys.first().filter(|_| kid.is_none()));
+            let set: JwkSet = serde_json::from_value(document.clone()).map_err(|error| error.to_string())?;
+            let named = kid.and_then(|kid| set.find(kid)).or_else(|| set.keys.first().filter(|_| kid.is_none()));
             DecodingKey::from_jwk(named.ok_or("no key of that kid is known")?)
         }
     }

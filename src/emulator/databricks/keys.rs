@@ -40,18 +40,12 @@ impl SigningKey {
         let der = pair.public_key().as_ref();
         let public = DecodingKey::from_rsa_der(der);
         let kid = fingerprint(der);
-        let mut jwk =
-            Jwk::from_decoding_key(&public, Some(Algorithm::RS256)).map_err(io::Error::other)?;
+        let mut jwk = Jwk::from_decoding_key(&public, Some(Algorithm::RS256)).map_err(io::Error::other)?;
         jwk.common.key_id = Some(kid.clone());
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
         let jwk = serde_json::to_value(&jwk).map_err(io::Error::other)?;
         let header = encode(&json!({"alg": "RS256", "typ": "at+jwt", "kid": kid}));
-        Ok(Self {
-            pair,
-            public,
-            jwk,
-            header,
-        })
+        Ok(Self { pair, public, jwk, header })
     }
 
     /// The published keys (RFC 7517 section 5).
@@ -64,12 +58,7 @@ impl SigningKey {
         let signed = format!("{}.{}", self.header, encode(claims));
         let mut signature = vec![0; self.pair.public_modulus_len()];
         self.pair
-            .sign(
-                &RSA_PKCS1_SHA256,
-                &SystemRandom::new(),
-                signed.as_bytes(),
-                &mut signature,
-            )
+            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)
             .expect("a key of 2048 bits signs any SHA-256 digest");
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
@@ -81,9 +70,7 @@ impl SigningKey {
         rules.validate_aud = false;
         match jsonwebtoken::decode::<Value>(token, &self.public, &rules) {
             Ok(token) => Ok(token.claims),
-            Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => {
-                Err(Refused::Expired)
-            }
+            Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => Err(Refused::Expired),
             Err(_) => Err(Refused::Invalid),
         }
     }
@@ -91,9 +78,7 @@ impl SigningKey {
 
 impl Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey")
-            .field("jwk", &self.jwk)
-            .finish_non_exhaustive()
+        f.debug_struct("SigningKey").field("jwk", &self.jwk).finish_non_exhaustive()
     }
 }
 

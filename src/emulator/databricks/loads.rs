@@ -32,15 +32,8 @@ pub(super) struct LoadLog {
 
 impl LoadLog {
     pub fn new(limit: usize) -> Self {
-        let counts = LoadCounts {
-            limit_per_second: limit,
-            ..LoadCounts::default()
-        };
-        Self {
-            started: VecDeque::new(),
-            asked: VecDeque::new(),
-            counts,
-        }
+        let counts = LoadCounts { limit_per_second: limit, ..LoadCounts::default() };
+        Self { started: VecDeque::new(), asked: VecDeque::new(), counts }
     }
 
     /// Whether a load may start now. `now` does not go back between calls.
@@ -64,10 +57,7 @@ impl LoadLog {
 }
 
 fn forget(log: &mut VecDeque<Instant>, now: Instant) {
-    while log
-        .front()
-        .is_some_and(|then| now.duration_since(*then) >= SECOND)
-    {
+    while log.front().is_some_and(|then| now.duration_since(*then) >= SECOND) {
         log.pop_front();
     }
 }
@@ -86,10 +76,7 @@ mod tests {
         assert!(!log.admit(start + Duration::from_nanos(999_999_999)));
         assert!(log.admit(start + SECOND));
         let counts = log.counts();
-        assert_eq!(
-            (counts.started, counts.refused, counts.peak_per_second),
-            (21, 1, 21)
-        );
+        assert_eq!((counts.started, counts.refused, counts.peak_per_second), (21, 1, 21));
     }
 
     proptest! {

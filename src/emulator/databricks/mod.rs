@@ -49,28 +49,14 @@ pub(super) fn operation(asked: &Asked) -> Operation {
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     match segments[..] {
         [".well-known", "databricks-config"]
-        | [
-            "oidc",
-            ".well-known",
-            "oauth-authorization-server" | "openid-configuration",
-        ] => Operation::Discovery,
+        | ["oidc", ".well-known", "oauth-authorization-server" | "openid-configuration"] => Operation::Discovery,
         ["oidc", "jwks.json"] => Operation::Jwks,
         ["oidc", "v1", "token"] if token::is_for_app(&asked.form) => Operation::AppToken,
         ["oidc", "v1", "token"] if token::is_mint(&asked.form) => Operation::Mint,
         ["oidc", "v1", "token"] => Operation::ServiceToken,
-        [
-            "api",
-            "2.0",
-            "lakeview",
-            "dashboards",
-            _,
-            "published",
-            "tokeninfo",
-        ] => Operation::TokenInfo,
+        ["api", "2.0", "lakeview", "dashboards", _, "published", "tokeninfo"] => Operation::TokenInfo,
         ["api", "2.0", "preview", "scim", "v2", "Me"] => Operation::Me,
-        ["embed", "dashboardsv3", _] | ["embed", "dashboardsv3", _, "pages", _] => {
-            Operation::EmbedPage
-        }
+        ["embed", "dashboardsv3", _] | ["embed", "dashboardsv3", _, "pages", _] => Operation::EmbedPage,
         ["embed", "assets", "embed.js"] => Operation::EmbedPage,
         ["api", "emulator", "dashboards", _, "load"] => Operation::Load,
         ["api", "emulator", "dashboards", _, "data"] => Operation::Data,
@@ -87,28 +73,17 @@ impl Workspace {
             app_client_id,
             keys: SigningKey::generate()?,
             generation: AtomicU64::new(0),
-            live: Mutex::new(Live {
-                token_life: settings.token_life,
-                secrets,
-            }),
+            live: Mutex::new(Live { token_life: settings.token_life, secrets }),
             loads: Mutex::new(LoadLog::new(limit)),
             settings,
         })
     }
 
     /// Answers one request.
-    pub fn answer(
-        &self,
-        operation: Operation,
-        asked: &Asked,
-        plan: &Plan,
-        notes: &mut Vec<String>,
-    ) -> Reply {
+    pub fn answer(&self, operation: Operation, asked: &Asked, plan: &Plan, notes: &mut Vec<String>) -> Reply {
         let dashboard = || asked.segments().get(3).cloned().unwrap_or_default();
         let mut reply = match operation {
-            Operation::ServiceToken | Operation::AppToken | Operation::Mint => {
-                token::answer(self, asked, plan, notes)
-            }
+            Operation::ServiceToken | Operation::AppToken | Operation::Mint => token::answer(self, asked, plan, notes),
             Operation::TokenInfo => {
                 let dashboard = asked.segments().get(4).cloned().unwrap_or_default();
                 tokeninfo::answer(self, asked, &dashboard, plan)
@@ -120,9 +95,7 @@ impl Workspace {
             Operation::EmbedPage => embed::page(self),
             Operation::Load => embed::data(self, asked, &dashboard(), true),
             Operation::Data => embed::data(self, asked, &dashboard(), false),
-            Operation::App | Operation::Index | Operation::Unknown => {
-                Reply::empty(StatusCode::NOT_FOUND)
-            }
+            Operation::App | Operation::Index | Operation::Unknown => Reply::empty(StatusCode::NOT_FOUND),
         };
         add_fields(&mut reply, plan);
         reply
@@ -174,21 +147,13 @@ impl Workspace {
         let claims = asked.bearer().and_then(|token| self.living(token));
         let claims = claims.filter(|claims| claims["aud"] == self.settings.workspace_id.as_str());
         let Some(claims) = claims else {
-            return Err(Reply::platform(
-                StatusCode::UNAUTHORIZED,
-                "UNAUTHENTICATED",
-                "Invalid Token",
-            ));
+            return Err(Reply::platform(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "Invalid Token"));
         };
         if has_all_apis(&claims) {
             return Ok(());
         }
         let message = "Provided OAuth token does not have required scopes: all-apis";
-        Err(Reply::platform(
-            StatusCode::FORBIDDEN,
-            "PERMISSION_DENIED",
-            message,
-        ))
+        Err(Reply::platform(StatusCode::FORBIDDEN, "PERMISSION_DENIED", message))
     }
 
     /// Whether a token has the scopes that open the app; none where it is not a living token of ours.
@@ -198,27 +163,17 @@ impl Workspace {
 
     /// The claims of a token that is ours, alive and not revoked.
     fn living(&self, token: &str) -> Option<Value> {
-        self.keys
-            .verify(token)
-            .ok()
-            .filter(|claims| !self.is_revoked(claims))
+        self.keys.verify(token).ok().filter(|claims| !self.is_revoked(claims))
     }
 
     fn is_revoked(&self, claims: &Value) -> bool {
         let id = claims["jti"].as_str().unwrap_or_default();
-        let generation = id
-            .split('-')
-            .next()
-            .and_then(|text| text.parse::<u64>().ok());
+        let generation = id.split('-').next().and_then(|text| text.parse::<u64>().ok());
         generation != Some(self.generation.load(Ordering::Relaxed))
     }
 
     fn new_token_id(&self) -> String {
-        format!(
-            "{}-{:032x}",
-            self.generation.load(Ordering::Relaxed),
-            fastrand::u128(..)
-        )
+        format!("{}-{:032x}", self.generation.load(Ordering::Relaxed), fastrand::u128(..))
     }
 
     fn knows(&self, id: &str, secret: &str) -> bool {
@@ -226,10 +181,7 @@ impl Workspace {
     }
 
     fn dashboard(&self, id: &str) -> Option<&Dashboard> {
-        self.settings
-            .dashboards
-            .iter()
-            .find(|dashboard| dashboard.id == id)
+        self.settings.dashboards.iter().find(|dashboard| dashboard.id == id)
     }
 
     fn token_life(&self) -> Duration {
@@ -270,9 +222,7 @@ impl Workspace {
 }
 
 fn has_all_apis(claims: &Value) -> bool {
-    claims["scope"]
-        .as_str()
-        .is_some_and(|scope| scope.split(' ').any(|scope| scope == "all-apis"))
+    claims["scope"].as_str().is_some_and(|scope| scope.split(' ').any(|scope| scope == "all-apis"))
 }
 
 /// Puts the fields of a fault into a JSON answer.

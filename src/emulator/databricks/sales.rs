@@ -28,20 +28,14 @@ pub(super) fn rows(dashboard_id: &str) -> Vec<Row> {
 /// `SELECT * FROM sales WHERE region = __aibi_external_value`, the vendor's own example: an exact comparison, so that an
 /// unknown value sees no row.
 pub(super) fn rows_of(dashboard_id: &str, external_value: &str) -> Vec<Row> {
-    rows(dashboard_id)
-        .into_iter()
-        .filter(|row| row.region == external_value)
-        .collect()
+    rows(dashboard_id).into_iter().filter(|row| row.region == external_value).collect()
 }
 
 fn row(dashboard_id: &str, month: &str, place: usize, region: &'static str) -> Row {
-    let seed = format!("{dashboard_id}/{month}/{region}").bytes().fold(
-        0xcbf2_9ce4_8422_2325,
-        |hash: u64, byte| {
-            // FNV-1a: all that is wanted is a number that looks random and stays the same.
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        },
-    );
+    let seed = format!("{dashboard_id}/{month}/{region}").bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        // FNV-1a: all that is wanted is a number that looks random and stays the same.
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     let mut random = fastrand::Rng::with_seed(seed);
     let size = region_size(region);
     let growth = 100 + 4 * u64::try_from(place).unwrap_or(0);

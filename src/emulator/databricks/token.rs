@@ -28,30 +28,18 @@ const SCOPES: [&str; 6] = [
 pub(super) fn is_mint(form: &Params) -> bool {
     form.contains_key("authorization_details")
         || form.contains_key("custom_claim")
-        || form
-            .get("scope")
-            .is_some_and(|scope| scope.split(' ').any(|one| one.starts_with("dashboards")))
+        || form.get("scope").is_some_and(|scope| scope.split(' ').any(|one| one.starts_with("dashboards")))
 }
 
 /// Whether the form exchanges a broad token for one of an app (databricks.md section 5).
 pub(super) fn is_for_app(form: &Params) -> bool {
-    form.get("subject_token_type")
-        .is_some_and(|kind| kind == NOTEBOOK_TOKEN)
+    form.get("subject_token_type").is_some_and(|kind| kind == NOTEBOOK_TOKEN)
 }
 
 /// Answers the token endpoint.
-pub(super) fn answer(
-    workspace: &Workspace,
-    asked: &Asked,
-    plan: &Plan,
-    notes: &mut Vec<String>,
-) -> Reply {
+pub(super) fn answer(workspace: &Workspace, asked: &Asked, plan: &Plan, notes: &mut Vec<String>) -> Reply {
     if asked.method != Method::POST {
-        return Reply::platform(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "METHOD_NOT_ALLOWED",
-            "use POST",
-        );
+        return Reply::platform(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "use POST");
     }
     let grant = match grant(workspace, asked) {
         Ok(grant) => grant,
@@ -91,21 +79,13 @@ fn grant(workspace: &Workspace, asked: &Asked) -> Result<Grant, Reply> {
         "client_credentials" => Err(invalid_client()),
         TOKEN_EXCHANGE if is_for_app(&asked.form) => app_exchange(workspace, &asked.form),
         TOKEN_EXCHANGE => exchange(workspace, asked),
-        other => Err(bad_request(
-            "unsupported_grant_type",
-            &format!("grant type {other} is not supported"),
-        )),
+        other => Err(bad_request("unsupported_grant_type", &format!("grant type {other} is not supported"))),
     }
 }
 
 /// Basic, raw as most clients send it or percent-encoded first as Go's does (RFC 6749 section 2.3.1), or in the body.
 fn authenticated(workspace: &Workspace, asked: &Asked) -> bool {
-    let in_body = || {
-        Some((
-            asked.form.get("client_id")?.clone(),
-            asked.form.get("client_secret")?.clone(),
-        ))
-    };
+    let in_body = || Some((asked.form.get("client_id")?.clone(), asked.form.get("client_secret")?.clone()));
     let Some((id, secret)) = asked.basic().or_else(in_body) else {
         return false;
     };
@@ -114,37 +94,19 @@ fn authenticated(workspace: &Workspace, asked: &Asked) -> bool {
 
 fn form_decoded(text: &str) -> String {
     let spaced = text.replace('+', " ");
-    percent_encoding::percent_decode_str(&spaced)
-        .decode_utf8_lossy()
-        .into_owned()
+    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
 }
 
 fn exchange(workspace: &Workspace, asked: &Asked) -> Result<Grant, Reply> {
     let policy = workspace.settings.federation.as_ref();
-    let policy = policy.ok_or_else(|| {
-        bad_request(
-            "invalid_grant",
-            "the service principal has no federation policy",
-        )
-    })?;
-    if asked
-        .form
-        .get("subject_token_type")
-        .is_none_or(|kind| kind != JWT_TYPE)
-    {
-        return Err(bad_request(
-            "invalid_request",
-            "subject_token_type must be a JWT",
-        ));
+    let policy =
+        policy.ok_or_else(|| bad_request("invalid_grant", "the service principal has no federation policy"))?;
+    if asked.form.get("subject_token_type").is_none_or(|kind| kind != JWT_TYPE) {
+        return Err(bad_request("invalid_request", "subject_token_type must be a JWT"));
     }
-    let jwt = asked
-        .form
-        .get("subject_token")
-        .map(String::as_str)
-        .unwrap_or_default();
+    let jwt = asked.form.get("subject_token").map(String::as_str).unwrap_or_default();
     let token_url = format!("{}/oidc/v1/token", asked.base_url);
-    let subject = federation::verify(policy, jwt, &token_url)
-        .map_err(|why| bad_request("invalid_grant", &why))?;
+    let subject = federation::verify(policy, jwt, &token_url).map_err(|why| bad_request("invalid_grant", &why))?;
     let name = match asked.form.get("client_id") {
         Some(id) if *id != workspace.settings.client_id => return Err(invalid_client()),
         Some(id) => id.clone(),
@@ -152,22 +114,14 @@ fn exchange(workspace: &Workspace, asked: &Asked) -> Result<Grant, Reply> {
         None => subject.sub,
     };
     let audience = workspace.settings.workspace_id.clone();
-    Ok(Grant {
-        subject: name,
-        audience,
-        expires: Some(subject.exp),
-    })
+    Ok(Grant { subject: name, audience, expires: Some(subject.exp) })
 }
 
 /// No client authentication: the broad token is the proof.
 fn app_exchange(workspace: &Workspace, form: &Params) -> Result<Grant, Reply> {
-    let token = form
-        .get("subject_token")
-        .map(String::as_str)
-        .unwrap_or_default();
-    let claims = workspace
-        .living(token)
-        .ok_or_else(|| bad_request("invalid_grant", "the subject token is not valid"))?;
+    let token = form.get("subject_token").map(String::as_str).unwrap_or_default();
+    let claims =
+        workspace.living(token).ok_or_else(|| bad_request("invalid_grant", "the subject token is not valid"))?;
     match form.get("audience") {
         Some(audience) if *audience == workspace.app_client_id => Ok(Grant {
             subject: claims["sub"].as_str().unwrap_or_default().to_owned(),
@@ -190,14 +144,8 @@ fn claims(
     let form = &asked.form;
     let mut claims = Map::new();
     if let Some(scope) = form.get("scope") {
-        if let Some(unknown) = scope
-            .split_whitespace()
-            .find(|scope| !SCOPES.contains(scope))
-        {
-            return Err(bad_request(
-                "invalid_scope",
-                &format!("unknown scope {unknown}"),
-            ));
+        if let Some(unknown) = scope.split_whitespace().find(|scope| !SCOPES.contains(scope)) {
+            return Err(bad_request("invalid_scope", &format!("unknown scope {unknown}")));
         }
         claims.insert("scope".to_owned(), json!(scope));
     }
@@ -231,25 +179,11 @@ fn claims(
 /// A JSON array of objects with a `type` each (RFC 9396 section 2, which names the error too).
 fn authorization_details(text: &str) -> Result<Value, Reply> {
     let details: Value = serde_json::from_str(text).unwrap_or_default();
-    let sound = details
-        .as_array()
-        .is_some_and(|entries| entries.iter().all(|entry| entry["type"].is_string()));
-    if sound {
-        Ok(details)
-    } else {
-        Err(bad_request(
-            "invalid_authorization_details",
-            "not an array of typed objects",
-        ))
-    }
+    let sound = details.as_array().is_some_and(|entries| entries.iter().all(|entry| entry["type"].is_string()));
+    if sound { Ok(details) } else { Err(bad_request("invalid_authorization_details", "not an array of typed objects")) }
 }
 
-fn issue(
-    workspace: &Workspace,
-    mut claims: Map<String, Value>,
-    grant: &Grant,
-    plan: &Plan,
-) -> Reply {
+fn issue(workspace: &Workspace, mut claims: Map<String, Value>, grant: &Grant, plan: &Plan) -> Reply {
     let now = Timestamp::now().as_second();
     let life = plan.token_life.unwrap_or_else(|| workspace.token_life());
     let expires = grant.expires.filter(|_| plan.token_life.is_none());
@@ -258,20 +192,11 @@ fn issue(
     claims.insert("aud".to_owned(), json!(grant.audience));
     claims.insert("sub".to_owned(), json!(grant.subject));
     claims.insert("iat".to_owned(), json!(now));
-    claims.insert(
-        "exp".to_owned(),
-        json!(
-            plan.jwt_exp_life
-                .map_or(expires, |life| now.saturating_add(life))
-        ),
-    );
+    claims.insert("exp".to_owned(), json!(plan.jwt_exp_life.map_or(expires, |life| now.saturating_add(life))));
     claims.insert("jti".to_owned(), json!(workspace.new_token_id()));
     let scope = claims.get("scope").cloned();
     let mut body = Map::new();
-    body.insert(
-        "access_token".to_owned(),
-        json!(workspace.keys.sign(&Value::Object(claims))),
-    );
+    body.insert("access_token".to_owned(), json!(workspace.keys.sign(&Value::Object(claims))));
     body.insert("token_type".to_owned(), json!("Bearer"));
     match &plan.expires_in {
         Some(Value::String(word)) if word == "omit" => {}
@@ -289,10 +214,6 @@ fn bad_request(error: &str, description: &str) -> Reply {
 }
 
 fn invalid_client() -> Reply {
-    let reply = Reply::oauth(
-        StatusCode::UNAUTHORIZED,
-        "invalid_client",
-        "Client authentication failed",
-    );
+    let reply = Reply::oauth(StatusCode::UNAUTHORIZED, "invalid_client", "Client authentication failed");
     reply.with(WWW_AUTHENTICATE, "Basic realm=\"oidc\"")
 }

@@ -31,23 +31,14 @@ pub(super) fn answer(workspace: &Workspace, asked: &Asked, dashboard: &str, plan
         let message = format!("Dashboard {dashboard} does not exist or is not published.");
         return Reply::platform(StatusCode::NOT_FOUND, "RESOURCE_DOES_NOT_EXIST", &message);
     }
-    let parameter = |name| {
-        asked
-            .query
-            .get(name)
-            .map(String::as_str)
-            .unwrap_or_default()
-    };
+    let parameter = |name| asked.query.get(name).map(String::as_str).unwrap_or_default();
     let (viewer, value) = (parameter("external_viewer_id"), parameter("external_value"));
     if viewer.len() + value.len() > MAX_VIEWER {
         let message = "external_viewer_id and external_value together exceed 1 KB.";
         return Reply::platform(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE", message);
     }
     let mut info = Map::new();
-    info.insert(
-        "authorization_details".to_owned(),
-        rules(&workspace.settings.workspace_id, dashboard),
-    );
+    info.insert("authorization_details".to_owned(), rules(&workspace.settings.workspace_id, dashboard));
     if !plan.drop_custom_claim {
         let claim = format!("urn:aibi:external_data:{value}:{viewer}:{dashboard}");
         info.insert("custom_claim".to_owned(), json!(claim));

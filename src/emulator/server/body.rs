@@ -29,11 +29,7 @@ pub struct ReplyBody {
 #[derive(Debug)]
 enum Rest {
     Whole(Bytes),
-    Events {
-        next: u64,
-        last: u64,
-        ticks: Interval,
-    },
+    Events { next: u64, last: u64, ticks: Interval },
     Dots(u64),
     Nothing,
 }
@@ -41,41 +37,25 @@ enum Rest {
 impl ReplyBody {
     /// All of it.
     pub fn whole(data: Bytes) -> Self {
-        Self {
-            rest: Rest::Whole(data),
-            cut: None,
-        }
+        Self { rest: Rest::Whole(data), cut: None }
     }
 
     /// The first half, then the end of the connection.
     pub fn half(data: &Bytes) -> Self {
         let half = data.slice(..data.len() / 2);
-        Self {
-            rest: Rest::Whole(half),
-            cut: Some(Box::pin(sleep(CUT_AFTER))),
-        }
+        Self { rest: Rest::Whole(half), cut: Some(Box::pin(sleep(CUT_AFTER))) }
     }
 
     /// Server-sent events 1 to `last`, one each `period`, the first at once.
     pub fn events(last: u64, period: Duration) -> Self {
         let mut ticks = interval(period.max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self {
-            rest: Rest::Events {
-                next: 1,
-                last,
-                ticks,
-            },
-            cut: None,
-        }
+        Self { rest: Rest::Events { next: 1, last, ticks }, cut: None }
     }
 
     /// So many bytes, made as they are sent.
     pub fn dots(count: u64) -> Self {
-        Self {
-            rest: Rest::Dots(count),
-            cut: None,
-        }
+        Self { rest: Rest::Dots(count), cut: None }
     }
 
     /// Cuts the connection if the body is still under way after this time.
@@ -99,9 +79,7 @@ impl ReplyBody {
                 Poll::Ready(Some(event.into()))
             }
             Rest::Dots(left) if *left > 0 => {
-                let piece = usize::try_from(*left)
-                    .unwrap_or(usize::MAX)
-                    .min(PIECE.len());
+                let piece = usize::try_from(*left).unwrap_or(usize::MAX).min(PIECE.len());
                 *left -= piece as u64;
                 Poll::Ready(Some(Bytes::from_static(&PIECE).slice(..piece)))
             }
@@ -115,10 +93,7 @@ impl Body for ReplyBody {
     type Data = Bytes;
     type Error = Cut;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         if let Poll::Ready(data) = self.next(cx) {
             return Poll::Ready(data.map(|data| Ok(Frame::data(data))));
         }

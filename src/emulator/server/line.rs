@@ -25,13 +25,7 @@ impl Line {
         // Small replies in several writes would otherwise wait for the peer's delayed ACK.
         let _ = stream.set_nodelay(true);
         let reset = Reset::default();
-        (
-            Self {
-                stream,
-                reset: Arc::clone(&reset),
-            },
-            reset,
-        )
+        (Self { stream, reset: Arc::clone(&reset) }, reset)
     }
 }
 
@@ -44,21 +38,13 @@ impl Drop for Line {
 }
 
 impl AsyncRead for Line {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Line {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 

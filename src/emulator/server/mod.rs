@@ -45,12 +45,7 @@ pub(super) enum Door {
 pub(super) type Leaving = Arc<Mutex<Option<OnUpgrade>>>;
 
 /// Accepts for ever. The connections end with this future.
-pub(super) async fn accept(
-    door: Door,
-    listener: TcpListener,
-    tls: Option<TlsAcceptor>,
-    state: Arc<State>,
-) {
+pub(super) async fn accept(door: Door, listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -82,8 +77,7 @@ where
 {
     let leaving = Leaving::default();
     let service = service_fn(|request| {
-        let (state, reset, leaving) =
-            (Arc::clone(&state), Arc::clone(&reset), Arc::clone(&leaving));
+        let (state, reset, leaving) = (Arc::clone(&state), Arc::clone(&reset), Arc::clone(&leaving));
         async move {
             match door {
                 Door::Vendor => exchange(&state, &reset, request).await,
@@ -94,14 +88,8 @@ where
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new());
     // An error here is a client that went away, or a connection that a fault has cut.
-    let _ = http
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades()
-        .await;
-    let upgrade = leaving
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take();
+    let _ = http.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+    let upgrade = leaving.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(upgrade) = upgrade
         && let Ok(stream) = upgrade.await
     {
@@ -110,11 +98,7 @@ where
     }
 }
 
-async fn exchange(
-    state: &State,
-    reset: &Reset,
-    request: Request<Incoming>,
-) -> Result<Response<ReplyBody>, Cut> {
+async fn exchange(state: &State, reset: &Reset, request: Request<Incoming>) -> Result<Response<ReplyBody>, Cut> {
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
         return Ok(response(Reply::empty(StatusCode::PAYLOAD_TOO_LARGE)));
@@ -134,11 +118,7 @@ async fn exchange(
         reply.body = Bytes::from_static(b"\x1f\x8b\x00{\"access_token\": \"\xff\xfe");
     }
     state.journal.answered(seq, reply.status, notes);
-    let body = if fault.truncate {
-        ReplyBody::half(&reply.body)
-    } else {
-        ReplyBody::whole(reply.body.clone())
-    };
+    let body = if fault.truncate { ReplyBody::half(&reply.body) } else { ReplyBody::whole(reply.body.clone()) };
     Ok(response(reply).map(|_| body))
 }
 
