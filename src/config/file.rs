@@ -1,0 +1,379 @@
+//! The shapes of the config file, and the only YAML in the crate.
+//!
+//! Everything here is optional that may be left out; what it all means together is decided in
+//! [`super::resolve`].
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+
+use super::Problem;
+use super::units::{Bytes, Span};
+
+/// Reads a config file's text.
+///
+/// # Errors
+/// The first problem, with its line and column and without a word of the file's text: a file may
+/// hold what somebody wrongly pasted into it.
+pub fn parse(text: &str) -> Result<File, Problem> {
+    let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
+    serde_saphyr::from_str_with_options::<Option<File>>(text, options).map(Option::unwrap_or_default).map_err(|error| {
+        let place = error.location().map(|l| (l.line(), l.column()));
+        let text = error.without_snippet().to_string();
+        // The library puts the place at the end of the sentence; ours stands in front of it.
+        let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
+        Problem { place, key: String::new(), message: message.replace('\n', " ") }
+    })
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct At<T> {
+    /// The value.
+    pub value: T,
+    /// Line and column, from 1.
+    pub place: (u64, u64),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<At<T>, D::Error> {
+        let spanned = serde_saphyr::Spanned::<T>::deserialize(deserializer)?;
+        let place = (spanned.referenced.line(), spanned.referenced.column());
+        Ok(At { value: spanned.value, place })
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for At<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// A key that must not be used; the message says what to write instead.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiteralSecret;
+
+impl<'de> Deserialize<'de> for LiteralSecret {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<LiteralSecret, D::Error> {
+        Err(serde::de::Error::custom(
+            "a secret does not belong into the config: name a file with `client_secret_file` or a variable with `client_secret_env`",
+        ))
+    }
+}
+
+/// A feature of the contract that this version does not have: it may be written down as off.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Off;
+
+impl<'de> Deserialize<'de> for Off {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Off, D::Error> {
+        match bool::deserialize(deserializer) {
+            Ok(false) => Ok(Off),
+            _ => Err(serde::de::Error::custom("is not supported by this version")),
+        }
+    }
+}
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "Sidemint configuration")]
+pub struct File {
+    /// The token API for apps.
+    pub server: At<Server>,
+    /// Health, metrics and status.
+    pub admin: At<Admin>,
+    /// Logging and the audit trail.
+    pub log: Log,
+    /// The cache of viewer tokens.
+    pub cache: Cache,
+    /// Who the viewers are.
+    pub viewers: Viewers,
+    /// Vendor systems that issue tokens, by name.
+    pub upstreams: BTreeMap<String, At<Upstream>>,
+    /// What can be shown, by name.
+    pub embeds: BTreeMap<String, At<Embed>>,
+}
+
+impl<T: Default> Default for At<T> {
+    fn default() -> Self {
+        At { value: T::default(), place: (1, 1) }
+    }
+}
+
+/// One address or several.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+/// `server:`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Where apps ask; default 127.0.0.1:8190.
+    pub listen: Option<OneOrMany>,
+    /// Every request must carry `Sidemint-Request: true`; default true.
+    pub require_header: Option<bool>,
+    /// A file with a secret that the header must carry instead of `true`.
+    pub caller_token_file: Option<PathBuf>,
+    /// An environment variable with that secret.
+    pub caller_token_env: Option<String>,
+    /// Host names accepted besides localhost, 127.0.0.1, [::1] and the listen addresses.
+    pub allowed_hosts: Vec<String>,
+    /// Origins of browsers that may call directly; default none.
+    pub allowed_origins: Vec<String>,
+    /// Largest request body; default 64KiB.
+    pub max_body: Option<Bytes>,
+    /// Accept requests that carry X-Forwarded-*; default false.
+    pub allow_forwarded: Option<bool>,
+    /// Longest time for a request head to arrive; default 5s.
+    pub header_timeout: Option<Span>,
+    /// Longest time to finish what is in flight at a stop; default 10s.
+    pub drain_timeout: Option<Span>,
+    /// Event loops; one fills a core; default 1.
+    pub workers: Option<usize>,
+    /// Must be null.
+    #[schemars(skip)]
+    pub tls: Option<Off>,
+}
+
+/// `admin:`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// Where /livez, /readyz, /startupz, /metrics and /status are; default 127.0.0.1:8191.
+    pub listen: Option<String>,
+    /// Open POST /quitquitquit; default false.
+    pub quit: Option<bool>,
+}
+
+/// `log:`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// error, warn, info, debug or trace, or directives such as `info,sidemint::upstream=debug`.
+    pub level: Option<String>,
+    /// json or text; default json.
+    pub format: Option<LogFormat>,
+    /// Write one line for each hand-out and each refusal; default true.
+    pub audit: Option<bool>,
+}
+
+/// `log.format`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// For people.
+    Text,
+}
+
+/// `cache:`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cache {
+    /// Bound on the memory of viewer tokens; default 64MiB.
+    pub max_size: Option<Bytes>,
+    /// Stop renewing what nobody asked for so long; default 30m.
+    pub idle: Option<Span>,
+}
+
+/// `viewers:`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Viewers {
+    /// request: the caller names the viewer.
+    pub source: Option<ViewerSource>,
+    /// What becomes of a Databricks viewer id; default reject_pii.
+    pub id_privacy: Option<IdPrivacy>,
+    /// A file with the key that turns viewer ids into the audit trail's hashes, and into what the
+    /// vendor sees under `hmac`; without one, hashes last as long as the process.
+    pub hmac_key_file: Option<PathBuf>,
+    /// An environment variable with that key.
+    pub hmac_key_env: Option<String>,
+}
+
+/// `viewers.source`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ViewerSource {
+    /// The caller names the viewer.
+    Request,
+}
+
+/// `viewers.id_privacy`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IdPrivacy {
+    /// Refuse e-mail addresses.
+    #[default]
+    RejectPii,
+    /// Send a keyed hash (HMAC-SHA256) in place of the id.
+    Hmac,
+    /// Take any id as it is.
+    Plain,
+}
+
+/// `upstreams.*.kind`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Databricks AI/BI dashboards.
+    Databricks,
+}
+
+/// `upstreams.*`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// Which vendor.
+    pub kind: Kind,
+    /// The workspace, such as https://acme.cloud.databricks.com.
+    pub host: At<String>,
+    /// The workspace's id, which the page needs.
+    #[serde(default)]
+    pub workspace_id: Option<At<String>>,
+    /// The service credential; left out, it comes from the vendor's own environment variables.
+    #[serde(default)]
+    pub auth: Option<At<Auth>>,
+    /// How fast dashboards may start.
+    #[serde(default)]
+    pub load_limit: Option<At<LoadLimit>>,
+    /// Deadlines of calls to the vendor.
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    /// Repetition of calls that failed in passing.
+    #[serde(default)]
+    pub retry: Retry,
+    /// More roots to trust, in PEM.
+    #[serde(default)]
+    pub ca_file: Option<At<PathBuf>>,
+    /// Allow http:// to a host that is not loopback; default false.
+    #[serde(default)]
+    pub allow_insecure_http: bool,
+    /// Must be false.
+    #[serde(default)]
+    #[schemars(skip)]
+    pub metadata_service: Option<Off>,
+    /// Must be false.
+    #[serde(default)]
+    #[schemars(skip)]
+    pub service_token_endpoint: Option<Off>,
+}
+
+/// `upstreams.*.auth`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    /// The application id of the service principal.
+    pub client_id: Option<String>,
+    /// A file with its OAuth secret.
+    pub client_secret_file: Option<PathBuf>,
+    /// An environment variable with its OAuth secret.
+    pub client_secret_env: Option<String>,
+    /// A file with a federated token (for the service token only).
+    pub federated_token_file: Option<PathBuf>,
+    /// Never: secrets do not belong into the config.
+    #[schemars(skip)]
+    pub client_secret: Option<LiteralSecret>,
+}
+
+/// `upstreams.*.load_limit`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LoadLimit {
+    /// Loads that may start in any window; default 20.
+    pub per_second: Option<u32>,
+    /// The window; more than 1s absorbs jitter between hand-out and load; default 1s.
+    pub window: Option<Span>,
+    /// Longest wait for a start; default 2s.
+    pub max_wait: Option<Span>,
+    /// Most that wait at once; default 200.
+    pub max_waiting: Option<usize>,
+    /// Loads of one viewer in a second; default 5.
+    pub per_viewer_per_second: Option<u32>,
+}
+
+/// `upstreams.*.timeouts`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// For TCP and TLS; default 2s.
+    pub connect: Option<Span>,
+    /// For one operation with all its attempts; default 10s.
+    pub request: Option<Span>,
+}
+
+/// `upstreams.*.retry`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retry {
+    /// Attempts in all; default 4.
+    pub attempts: Option<u32>,
+    /// Longest pause between two; default 8s.
+    pub max_backoff: Option<Span>,
+}
+
+/// `embeds.*`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Embed {
+    /// The upstream that shows it.
+    pub upstream: At<String>,
+    /// The published dashboard.
+    pub dashboard_id: At<String>,
+    /// Never hand out a token with less life left; default 10m, over 5m for databricks.
+    #[serde(default)]
+    pub min_ttl: Option<At<Span>>,
+    /// In an outage, tokens are served down to this; default 310s for databricks.
+    #[serde(default)]
+    pub stale_until: Option<At<Span>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_have_a_place_and_do_not_quote_the_file() {
+        for (text, place, says) in [
+            ("server:\n  lissten: x\n", (2, 3), "unknown field `lissten`"),
+            ("log: {}\nlog: {}\n", (2, 1), "duplicate"),
+            ("server:\n  workers: many\n", (2, 12), ""),
+            ("cache: {max_size: 64}\n", (1, 19), "not a size"),
+            (
+                "upstreams:\n  a:\n    kind: databricks\n    host: h\n    auth:\n      client_secret: dose123\n",
+                (6, 22),
+                "does not belong",
+            ),
+        ] {
+            let problem = parse(text).err().expect(text);
+            assert_eq!(problem.place, Some(place), "{text}: {problem:?}");
+            assert!(problem.message.contains(says), "{problem:?}");
+            assert!(!problem.message.contains("dose123"));
+        }
+    }
+
+    #[test]
+    fn an_empty_file_is_a_file() {
+        assert!(parse("").is_ok());
+        assert!(parse("# nothing\n").is_ok());
+    }
+}

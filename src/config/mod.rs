@@ -1,0 +1,225 @@
+//! Settings. A [`Config`] is valid by construction: whoever holds one need not check it again.
+
+mod environment;
+pub mod file;
+mod resolve;
+pub mod units;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use environment::Environment;
+pub use file::{IdPrivacy, LogFormat};
+pub use resolve::{from_environment, from_text};
+
+/// One thing that is wrong with the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Line and column, from 1, where the file has a place for it.
+    pub place: Option<(u64, u64)>,
+    /// The key at fault, such as `upstreams.acme.host`.
+    pub key: String,
+    /// One sentence.
+    pub message: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some((line, column)) = self.place {
+            write!(f, "line {line} column {column}: ")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// Everything that sidemint is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The token API.
+    pub server: Server,
+    /// Health, metrics, status.
+    pub admin: Admin,
+    /// Logging.
+    pub log: Log,
+    /// The cache of viewer tokens.
+    pub cache: Cache,
+    /// What becomes of viewer ids.
+    pub id_privacy: IdPrivacy,
+    /// The key of viewer hashes.
+    pub hmac_key: Option<SecretRef>,
+    /// Vendor systems by name.
+    pub upstreams: BTreeMap<String, Arc<Upstream>>,
+    /// What can be shown, by name.
+    pub embeds: BTreeMap<String, Arc<Embed>>,
+}
+
+/// Where a secret is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SecretRef {
+    /// In a file, re-read when it changes.
+    File(PathBuf),
+    /// In an environment variable, read once.
+    Env(String),
+}
+
+/// The token API for apps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// Addresses.
+    pub listen: Vec<SocketAddr>,
+    /// Whether requests must carry `Sidemint-Request`.
+    pub require_header: bool,
+    /// The secret that it must carry.
+    pub caller_token: Option<SecretRef>,
+    /// Accepted host names, besides our own.
+    pub allowed_hosts: Vec<String>,
+    /// Accepted origins.
+    pub allowed_origins: Vec<String>,
+    /// Bytes.
+    pub max_body: usize,
+    /// Whether forwarding headers are fine.
+    pub allow_forwarded: bool,
+    /// For a request head.
+    pub header_timeout: Duration,
+    /// For a stop.
+    pub drain_timeout: Duration,
+    /// Event loops.
+    pub workers: usize,
+}
+
+/// Health, metrics, status.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admin {
+    /// The address.
+    pub listen: SocketAddr,
+    /// Whether POST /quitquitquit is open.
+    pub quit: bool,
+}
+
+/// Logging.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// Filter directives.
+    pub level: String,
+    /// For machines or people.
+    pub format: LogFormat,
+    /// Whether hand-outs and refusals are written down.
+    pub audit: bool,
+}
+
+/// The cache of viewer tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cache {
+    /// Bytes.
+    pub max_size: u64,
+    /// Not renewed when not asked for so long.
+    pub idle: Duration,
+}
+
+/// A vendor system.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upstream {
+    /// Its name in the config, and in metrics.
+    pub name: String,
+    /// The workspace.
+    pub host: BaseUrl,
+    /// The workspace's id.
+    pub workspace_id: Option<String>,
+    /// The service credential.
+    pub auth: Auth,
+    /// How fast dashboards may start.
+    pub load_limit: LoadLimit,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+    /// Repetition.
+    pub retry: Retry,
+    /// More roots to trust.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A service credential.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Auth {
+    /// The application id of the service principal.
+    pub client_id: String,
+    /// What it proves itself with.
+    pub proof: Proof,
+}
+
+/// What a service principal proves itself with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Proof {
+    /// An OAuth secret.
+    Secret(SecretRef),
+    /// A token of another issuer, in a file, re-read at each use.
+    Federated(PathBuf),
+}
+
+/// How fast dashboards may start, per workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadLimit {
+    /// In any window.
+    pub per_second: u32,
+    /// The window.
+    pub window: Duration,
+    /// Longest wait.
+    pub max_wait: Duration,
+    /// Most that wait.
+    pub max_waiting: usize,
+    /// Of one viewer in a second.
+    pub per_viewer_per_second: u32,
+}
+
+/// Deadlines of calls to a vendor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP and TLS.
+    pub connect: Duration,
+    /// One operation with all its attempts.
+    pub request: Duration,
+}
+
+/// Repetition of calls that failed in passing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// In all.
+    pub attempts: u32,
+    /// Longest pause between two.
+    pub max_backoff: Duration,
+}
+
+/// A named thing that can be shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embed {
+    /// Its name in the config, the API and in metrics.
+    pub name: String,
+    /// Who shows it.
+    pub upstream: Arc<Upstream>,
+    /// The published dashboard.
+    pub dashboard_id: String,
+    /// Least life of a token that is handed out.
+    pub min_ttl: Duration,
+    /// Least life in an outage.
+    pub stale_until: Duration,
+}
+
+/// Scheme and authority, without a path: `https://acme.cloud.databricks.com`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl {
+    /// `https`, or `http` where that is allowed.
+    pub https: bool,
+    /// Host and optional port, in lower case.
+    pub authority: String,
+}
+
+impl std::fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "http{}://{}", if self.https { "s" } else { "" }, self.authority)
+    }
+}

@@ -1,0 +1,146 @@
+//! One fetch in the air, shared by all who wait. It is a task of its own: whoever hangs up, the
+//! first asker included, neither cancels it nor fails the others.
+//!
+//! moka's `try_get_with` was tried and refused: when its first caller is dropped, the work starts
+//! anew in a follower (two mints for 51 callers), and when the work panics, every waiter runs it.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::{Grant, How, Keeper, Lease, Source, judge, lost};
+use crate::model::{Code, Fault, Lifetime, Moment, Urgency};
+
+type Landing<T> = Option<Result<Grant<T>, Fault>>;
+
+/// A seat in a flight.
+pub struct Flight<T>(watch::Receiver<Landing<T>>);
+
+impl<T> Clone for Flight<T> {
+    fn clone(&self) -> Self {
+        Flight(self.0.clone())
+    }
+}
+
+impl<T> Flight<T> {
+    /// Waits for the landing.
+    ///
+    /// # Errors
+    /// What the flight failed with.
+    pub(super) async fn landing(mut self) -> Result<Grant<T>, Fault> {
+        match self.0.wait_for(Option::is_some).await {
+            Ok(landing) => landing.clone().unwrap_or_else(|| Err(lost())),
+            // The sender is gone without a word: the task panicked.
+            Err(_) => Err(lost()),
+        }
+    }
+}
+
+/// A seat in the flight in the air, or in a new one.
+pub(super) fn join_or_start<S: Source>(lease: &Arc<Lease<S>>, keeper: &Arc<Keeper<S>>) -> (Flight<S::Item>, How) {
+    let mut state = lease.lock();
+    if let Some(flight) = &state.flight {
+        return (flight.clone(), How::Coalesced);
+    }
+    let (sender, receiver) = watch::channel(None);
+    state.flight = Some(Flight(receiver.clone()));
+    // A vendor whose tokens die within the floor is still asked once per floor only.
+    let not_before = state.landed.map(|landed| landed.after(keeper.rhythm().floor));
+    drop(state);
+    launch(lease, keeper, sender, Urgency::Waited, not_before);
+    (Flight(receiver), How::Miss)
+}
+
+/// Starts a flight unless one is in the air.
+pub(super) fn start<S: Source>(lease: &Arc<Lease<S>>, keeper: &Arc<Keeper<S>>, urgency: Urgency) {
+    let mut state = lease.lock();
+    if state.flight.is_some() {
+        return;
+    }
+    let (sender, receiver) = watch::channel(None);
+    state.flight = Some(Flight(receiver));
+    drop(state);
+    launch(lease, keeper, sender, urgency, None);
+}
+
+fn launch<S: Source>(
+    lease: &Arc<Lease<S>>,
+    keeper: &Arc<Keeper<S>>,
+    sender: watch::Sender<Landing<S::Item>>,
+    urgency: Urgency,
+    not_before: Option<Moment>,
+) {
+    let crew = Crew { lease: Arc::clone(lease), keeper: Arc::clone(keeper), sender: Some(sender), urgency };
+    keeper.tasks().work(async move {
+        if let Some(wait) = not_before.map(|then| then.since(crew.keeper.clock().now())) {
+            tokio::time::sleep(wait).await;
+        }
+        let fetch = crew.lease.source.fetch(urgency);
+        let result = match tokio::time::timeout(crew.keeper.rhythm().deadline, fetch).await {
+            Ok(result) => result,
+            Err(_) => Err(Fault::new(Code::Timeout, "gave up waiting for the vendor")),
+        };
+        crew.land(result);
+    });
+}
+
+/// Sees a flight to its end on every path: landed, failed, or lost in a panic.
+struct Crew<S: Source> {
+    lease: Arc<Lease<S>>,
+    keeper: Arc<Keeper<S>>,
+    sender: Option<watch::Sender<Landing<S::Item>>>,
+    urgency: Urgency,
+}
+
+impl<S: Source> Crew<S> {
+    fn land(mut self, result: Result<(S::Item, Lifetime), Fault>) {
+        let landing = match result {
+            Ok((item, lifetime)) => Ok(self.arrived(Grant { item: Arc::new(item), lifetime })),
+            Err(fault) => Err(self.failed(fault)),
+        };
+        S::landed(&self.lease, landing.as_ref().map(|_| ()));
+        if let Some(sender) = self.sender.take() {
+            sender.send_replace(Some(landing));
+        }
+    }
+
+    fn arrived(&self, grant: Grant<S::Item>) -> Grant<S::Item> {
+        let now = self.keeper.clock().now();
+        let mut state = self.lease.lock();
+        let old = state.held.replace(grant.clone());
+        state.landed = Some(now);
+        state.failure = None;
+        state.flight = None;
+        drop(state);
+        self.lease.source.arrived(old.as_ref().map(|old| &*old.item), &grant.item);
+        self.keeper.schedule_renewal(&self.lease, &grant.lifetime);
+        grant
+    }
+
+    fn failed(&self, fault: Fault) -> Fault {
+        let now = self.keeper.clock().now();
+        let policy = self.lease.source.policy();
+        let mut state = self.lease.lock();
+        state.flight = None;
+        let held = state.held.as_ref().map(|held| held.lifetime);
+        let serves = held.filter(|life| judge::judge(life, &policy, now) != judge::Judgement::Expired);
+        // Somebody who waited is told at once; only the pace of the background is slow.
+        let pace = serves
+            .map(|life| judge::background_pace(life.remaining(now), &policy, self.keeper.chance()))
+            .filter(|_| self.urgency == Urgency::Ahead || fault.spares_held_tokens());
+        let quiet = state.note_failure(&fault, now, pace);
+        drop(state);
+        self.keeper.schedule_retry(&self.lease, quiet, serves.is_some());
+        fault
+    }
+}
+
+impl<S: Source> Drop for Crew<S> {
+    fn drop(&mut self) {
+        if self.sender.is_some() {
+            tracing::error!("a fetch panicked; all who waited were told, the next one may try again");
+            let fault = self.failed(lost());
+            S::landed(&self.lease, Err(&fault));
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! The heart: one mechanism for everything that expires.
+//!
+//! A [`Lease`] holds the current value with its [`Lifetime`], judges it by pure rules
+//! ([`judge`]), hands it out while it is good, renews it ahead of time ([`keeper`]), lets all who
+//! wait share one flight that belongs to no request ([`flight`]), keeps the old value while
+//! renewing fails, and remembers failures so that a loop at a caller is none at the issuer.
+//!
+//! What is leased is a [`Source`]: a service token, a viewer token, the content of a secret file.
+
+mod flight;
+pub mod judge;
+mod keeper;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub use flight::Flight;
+pub use judge::{Judgement, Policy};
+pub use keeper::{Keeper, Rhythm};
+
+use crate::model::{Code, Fault, Lifetime, Moment, Urgency};
+
+/// Where a leased thing comes from.
+pub trait Source: Send + Sync + Sized + 'static {
+    /// The thing itself.
+    type Item: Send + Sync + 'static;
+
+    /// Gets a new one.
+    ///
+    /// # Errors
+    /// The fault that all who wait are told.
+    fn fetch(&self, urgency: Urgency) -> impl Future<Output = Result<(Self::Item, Lifetime), Fault>> + Send;
+
+    /// The policy by which this thing is renewed when nobody asks.
+    fn policy(&self) -> Policy;
+
+    /// Called when a new thing takes the place of an old one.
+    fn arrived(&self, _old: Option<&Self::Item>, _new: &Self::Item) {}
+
+    /// Called after each flight, before the waiters are told.
+    fn landed(_lease: &Arc<Lease<Self>>, _outcome: Result<(), &Fault>) {}
+
+    /// Called when the thing has expired and nobody has asked for it for long.
+    fn lapsed(&self) {}
+
+    /// Whether the thing is of no use any more, for example since its configuration is gone.
+    fn is_retired(&self) -> bool {
+        false
+    }
+}
+
+/// How an ask was met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// From memory.
+    Hit,
+    /// By a flight that this ask began.
+    Miss,
+    /// By a flight that was in the air.
+    Coalesced,
+    /// From memory, below the promised life, since the issuer cannot be reached.
+    Stale,
+}
+
+/// A value that was handed out.
+pub struct Grant<T> {
+    /// The value.
+    pub item: Arc<T>,
+    /// Its life.
+    pub lifetime: Lifetime,
+}
+
+impl<T> Clone for Grant<T> {
+    fn clone(&self) -> Self {
+        Grant { item: Arc::clone(&self.item), lifetime: self.lifetime }
+    }
+}
+
+/// A thing that expires, and its renewal. No lock in here is held across an await.
+pub struct Lease<S: Source> {
+    source: S,
+    state: Mutex<State<S>>,
+}
+
+struct State<S: Source> {
+    held: Option<Grant<S::Item>>,
+    flight: Option<Flight<S::Item>>,
+    failure: Option<Failure>,
+    /// When the last flight that brought something landed: the floor between two mints counts from here.
+    landed: Option<Moment>,
+    last_asked: Option<Moment>,
+    /// When a refused value was last thrown away.
+    discarded: Option<Moment>,
+    /// When the keeper will renew it, in nanoseconds since boot, if it will.
+    scheduled: Option<u64>,
+}
+
+struct Failure {
+    fault: Fault,
+    in_a_row: u32,
+    at: Moment,
+    /// Those who have nothing else are told this fault for so long, without another try.
+    remembered: Duration,
+    /// No try in the background for so long.
+    quiet: Duration,
+}
+
+/// What to do about one ask; decided under the lock, acted on without it.
+enum Verdict<T> {
+    Serve(Grant<T>, How),
+    ServeAndRenew(Grant<T>, How),
+    Await(Flight<T>),
+    Fetch,
+    Refuse(Fault),
+}
+
+impl<S: Source> Lease<S> {
+    /// A lease that holds nothing yet.
+    pub fn new(source: S) -> Arc<Lease<S>> {
+        let state = State {
+            held: None,
+            flight: None,
+            failure: None,
+            landed: None,
+            last_asked: None,
+            discarded: None,
+            scheduled: None,
+        };
+        Arc::new(Lease { source, state: Mutex::new(state) })
+    }
+
+    /// Where the thing comes from.
+    pub fn source(&self) -> &S {
+        &self.source
+    }
+
+    /// Asks for the thing. A hit does not suspend; dropping the future never disturbs a flight.
+    ///
+    /// # Errors
+    /// What the flight failed with, or the memory of it.
+    pub async fn ask(
+        self: &Arc<Self>,
+        keeper: &Arc<Keeper<S>>,
+        policy: &Policy,
+    ) -> Result<(Grant<S::Item>, How), Fault> {
+        let now = keeper.clock().now();
+        let (flight, how) = match self.judge(keeper, policy, now) {
+            Verdict::Serve(grant, how) => return Ok((grant, how)),
+            Verdict::ServeAndRenew(grant, how) => {
+                flight::start(self, keeper, Urgency::Ahead);
+                return Ok((grant, how));
+            }
+            Verdict::Refuse(fault) => return Err(fault),
+            Verdict::Await(flight) => (flight, How::Coalesced),
+            Verdict::Fetch => flight::join_or_start(self, keeper),
+        };
+        match flight.landing().await {
+            Ok(grant) => Ok((grant, how)),
+            // The issuer is down, but what we hold may still serve.
+            Err(fault) => self.in_spite_of(&fault, policy, keeper.clock().now()).ok_or(fault),
+        }
+    }
+
+    /// What is held, good or not; for those who only look.
+    pub fn held(&self) -> Option<Grant<S::Item>> {
+        self.lock().held.clone()
+    }
+
+    /// The last failure, if nothing succeeded since.
+    pub fn failure(&self) -> Option<Fault> {
+        self.lock().failure.as_ref().map(|failure| failure.fault.clone())
+    }
+
+    /// Throws away a value that its consumer refused (a revoked token, say), unless it was
+    /// replaced already. Many refusals of one value cause one renewal: only who refuses the value
+    /// that is held has an effect, and not twice within 30 seconds, so that a consumer who refuses
+    /// everything is no loop at the issuer. Returns whether asking again makes sense.
+    pub fn discard(&self, refused: &Arc<S::Item>, now: Moment) -> bool {
+        let mut state = self.lock();
+        match &state.held {
+            Some(held) if Arc::ptr_eq(&held.item, refused) => {
+                let recently = |then: &Moment| now.since(*then) < Duration::from_secs(30);
+                if state.discarded.as_ref().is_some_and(recently) {
+                    return false;
+                }
+                state.discarded = Some(now);
+                state.held = None;
+                state.landed = None;
+                true
+            }
+            // Somebody else's refusal has already led to a newer one, or to a flight.
+            _ => true,
+        }
+    }
+
+    /// Starts a fetch now, as if somebody waited, unless one is in the air.
+    pub fn fetch_now(self: &Arc<Self>, keeper: &Arc<Keeper<S>>) {
+        flight::start(self, keeper, Urgency::Waited);
+    }
+
+    /// Starts a renewal now, unless one is in the air.
+    pub fn renew_now(self: &Arc<Self>, keeper: &Arc<Keeper<S>>) {
+        flight::start(self, keeper, Urgency::Ahead);
+    }
+
+    fn judge(&self, keeper: &Keeper<S>, policy: &Policy, now: Moment) -> Verdict<S::Item> {
+        let mut state = self.lock();
+        state.last_asked = Some(now);
+        let Some(held) = &state.held else {
+            return state.without().unwrap_or_else(|| state.hushed(now));
+        };
+        let young = state.landed.is_some_and(|landed| now.since(landed) < keeper.rhythm().floor);
+        let alive = !held.lifetime.remaining(now).is_zero();
+        let grant = held.clone();
+        match judge::judge(&grant.lifetime, policy, now) {
+            Judgement::Fresh => Verdict::Serve(grant, How::Hit),
+            Judgement::Ripe if state.wants_renewal(now) => Verdict::ServeAndRenew(grant, How::Hit),
+            Judgement::Ripe => Verdict::Serve(grant, How::Hit),
+            // The issuer gave us no better one a moment ago, so asking again would be a storm.
+            Judgement::Stale | Judgement::Expired if young && alive => Verdict::Serve(grant, How::Hit),
+            Judgement::Stale if state.fails_and_spares() => {
+                let due = state.wants_renewal(now);
+                if due { Verdict::ServeAndRenew(grant, How::Stale) } else { Verdict::Serve(grant, How::Stale) }
+            }
+            Judgement::Stale | Judgement::Expired => state.without().unwrap_or_else(|| state.hushed(now)),
+        }
+    }
+
+    fn in_spite_of(&self, fault: &Fault, policy: &Policy, now: Moment) -> Option<(Grant<S::Item>, How)> {
+        let held = self.lock().held.clone()?;
+        match judge::judge(&held.lifetime, policy, now) {
+            Judgement::Fresh | Judgement::Ripe => Some((held, How::Hit)),
+            Judgement::Stale if fault.spares_held_tokens() => Some((held, How::Stale)),
+            Judgement::Stale | Judgement::Expired => None,
+        }
+    }
+
+    /// A panic while the lock was held leaves a state that is still consistent: every change
+    /// under it is a plain assignment.
+    fn lock(&self) -> MutexGuard<'_, State<S>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Source> State<S> {
+    /// The flight to wait for when there is nothing good to hand out.
+    fn without(&self) -> Option<Verdict<S::Item>> {
+        self.flight.clone().map(Verdict::Await)
+    }
+
+    /// Fetch, unless a failure is remembered.
+    fn hushed(&self, now: Moment) -> Verdict<S::Item> {
+        match &self.failure {
+            Some(failure) if now.since(failure.at) < failure.remembered => {
+                let rest = failure.remembered.saturating_sub(now.since(failure.at));
+                Verdict::Refuse(failure.fault.clone().retry_after(rest))
+            }
+            _ => Verdict::Fetch,
+        }
+    }
+
+    /// Whether nobody sees to a renewal yet, and none has just failed.
+    fn wants_renewal(&self, now: Moment) -> bool {
+        let quiet = |failure: &Failure| now.since(failure.at) < failure.quiet;
+        self.flight.is_none() && self.scheduled.is_none() && !self.failure.as_ref().is_some_and(quiet)
+    }
+
+    fn fails_and_spares(&self) -> bool {
+        self.failure.as_ref().is_some_and(|failure| failure.fault.spares_held_tokens())
+    }
+
+    /// Notes a failure and says for how long the background keeps quiet about it.
+    fn note_failure(&mut self, fault: &Fault, now: Moment, pace: Option<Duration>) -> Duration {
+        let in_a_row = self.failure.as_ref().map_or(0, |failure| failure.in_a_row).saturating_add(1);
+        let remembered = judge::remembered_for(fault, in_a_row);
+        let quiet = pace.map_or(remembered, |pace| pace.max(remembered));
+        self.failure = Some(Failure { fault: fault.clone(), in_a_row, at: now, remembered, quiet });
+        quiet
+    }
+}
+
+/// What waiters are told when a flight is lost: its task panicked, or the process is stopping.
+fn lost() -> Fault {
+    Fault::new(Code::Internal, "the work for this request was lost; see the log")
+}

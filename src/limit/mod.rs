@@ -1,0 +1,130 @@
+//! How fast dashboards may start to load: the vendor's "20 per second" belongs to a workspace, so
+//! all upstreams of one host share one [`Limiter`].
+//!
+//! [`window`] is the strict gate, [`queue`] the fair order of those who wait.
+
+mod queue;
+mod window;
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota, RateLimiter};
+
+use crate::config::LoadLimit;
+use crate::lifecycle::Tasks;
+use crate::model::{Clock, Code, Fault};
+use crate::telemetry::metrics::{LoadMetrics, LoadRejection};
+use queue::Queue;
+use window::Ticks;
+
+/// One limit. Only loads come here; renewals never wait.
+pub struct Limiter {
+    limit: LoadLimit,
+    queue: Arc<Queue>,
+    per_viewer: RateLimiter<u64, HashMapStateStore<u64>, Ticks, NoOpMiddleware<Nanos>>,
+    hasher: std::hash::RandomState,
+}
+
+/// Beyond so many viewers, those that have been quiet are forgotten.
+const MANY_VIEWERS: usize = 10_000;
+
+impl Limiter {
+    /// An idle limiter.
+    pub fn new(limit: LoadLimit, clock: Clock, tasks: Tasks) -> Limiter {
+        let per_viewer = Quota::per_second(NonZeroU32::new(limit.per_viewer_per_second).unwrap_or(NonZeroU32::MIN));
+        Limiter {
+            queue: Queue::new(&limit, clock.clone(), tasks),
+            per_viewer: RateLimiter::new(per_viewer, HashMapStateStore::default(), Ticks(clock)),
+            limit,
+            hasher: std::hash::RandomState::new(),
+        }
+    }
+
+    /// What it was made from.
+    pub fn limit(&self) -> &LoadLimit {
+        &self.limit
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.queue.waiting()
+    }
+
+    /// Refuses early what could not even queue up, before a mint is spent on it.
+    ///
+    /// # Errors
+    /// [`Code::LoadLimited`].
+    pub fn room(&self, metrics: &LoadMetrics) -> Result<(), Fault> {
+        self.queue.room().map_err(|after| {
+            metrics.rejected(LoadRejection::Limited);
+            limited(after)
+        })
+    }
+
+    /// Waits for the start of a load of this viewer. Returns how long that took.
+    ///
+    /// # Errors
+    /// [`Code::ViewerLimited`] and [`Code::LoadLimited`], with the time after which it makes sense
+    /// to ask again.
+    pub async fn start(&self, viewer: &str, metrics: &LoadMetrics) -> Result<Duration, Fault> {
+        let viewer = self.hasher.hash_one(viewer);
+        if self.per_viewer.len() > MANY_VIEWERS {
+            self.per_viewer.retain_recent();
+        }
+        if self.per_viewer.check_key(&viewer).is_err() {
+            metrics.rejected(LoadRejection::ViewerLimited);
+            let detail = "this viewer has started as many dashboards in this second as the config allows";
+            return Err(Fault::new(Code::ViewerLimited, detail).retry_after(Duration::from_secs(1)));
+        }
+        match self.queue.start(viewer, metrics).await {
+            Ok(waited) => {
+                metrics.started(waited);
+                Ok(waited)
+            }
+            Err(after) => {
+                metrics.rejected(LoadRejection::Limited);
+                Err(limited(after))
+            }
+        }
+    }
+}
+
+fn limited(after: Duration) -> Fault {
+    let detail = "more dashboards want to start than the workspace takes; the page should ask again, not show an error";
+    Fault::new(Code::LoadLimited, detail).retry_after(after)
+}
+
+/// The limiters of all workspaces; they outlive a reload of the config that does not touch them.
+pub struct Limiters {
+    clock: Clock,
+    tasks: Tasks,
+    by_host: Mutex<HashMap<String, Arc<Limiter>>>,
+}
+
+impl Limiters {
+    /// None yet.
+    pub fn new(clock: Clock, tasks: Tasks) -> Limiters {
+        Limiters { clock, tasks, by_host: Mutex::default() }
+    }
+
+    /// The limiter of a host; a new one if the limit has changed.
+    pub fn of(&self, host: &str, limit: &LoadLimit) -> Arc<Limiter> {
+        let mut by_host = self.by_host.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(limiter) = by_host.get(host).filter(|limiter| limiter.limit == *limit) {
+            return Arc::clone(limiter);
+        }
+        let limiter = Arc::new(Limiter::new(limit.clone(), self.clock.clone(), self.tasks.clone()));
+        by_host.insert(host.to_owned(), Arc::clone(&limiter));
+        limiter
+    }
+}
+
+#[cfg(test)]
+mod tests;

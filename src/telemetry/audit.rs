@@ -1,0 +1,256 @@
+//! Who was shown what, when: one JSON line for each hand-out and each refusal.
+//!
+//! A viewer is a keyed hash, a token its fingerprint. Lines are collected in memory and written by
+//! a thread of their own, at most 50 ms later: a hit costs a copy, not a system call, and a stderr
+//! that nobody reads stalls no dashboard.
+
+use std::io::Write;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+
+use crate::model::secret::short_hex;
+use crate::model::{Secret, clock};
+
+/// How long lines are collected.
+const COLLECT: Duration = Duration::from_millis(50);
+/// Lines that wait beyond this are dropped and counted: about 10,000 of them.
+const MOST_WAITING: usize = 4 << 20;
+
+/// The audit trail.
+#[derive(Clone)]
+pub struct Audit(Option<Arc<Trail>>);
+
+struct Trail {
+    lines: Mutex<Lines>,
+    bell: Condvar,
+}
+
+#[derive(Default)]
+struct Lines {
+    text: Vec<u8>,
+    lost: u64,
+    /// The last second that was written out as a timestamp.
+    second: i64,
+    timestamp: String,
+}
+
+/// Whom and what a decision was about. All texts are names from the config or hex, so there is
+/// nothing to escape.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// Embed and upstream, rendered once by [`place`].
+    pub place: &'a str,
+    /// The viewer's keyed hash.
+    pub viewer: Option<&'a str>,
+    /// The token's fingerprint.
+    pub token: Option<&'a str>,
+}
+
+/// One decision.
+pub struct Entry<'a> {
+    /// Unix seconds.
+    pub at: i64,
+    /// Whether a token was handed out.
+    pub granted: bool,
+    /// An outcome (`hit`, `miss`, ...) or an error code.
+    pub code: &'a str,
+    /// Purpose as asked, `load` or `renew`, if it got that far.
+    pub purpose: Option<&'a str>,
+    /// Whom and what it was about, if it got that far.
+    pub subject: Option<Subject<'a>>,
+    /// The caller's address.
+    pub caller: std::net::IpAddr,
+}
+
+impl Audit {
+    /// Writes nothing.
+    pub fn off() -> Audit {
+        Audit(None)
+    }
+
+    /// Writes to stderr until the process ends.
+    pub fn to_stderr() -> Audit {
+        let trail = Arc::new(Trail { lines: Mutex::default(), bell: Condvar::new() });
+        let writer = Arc::clone(&trail);
+        let spawned = std::thread::Builder::new().name("audit".into()).spawn(move || writer.write_for_ever());
+        if spawned.is_err() {
+            tracing::error!("the audit trail has no thread to write it");
+        }
+        Audit(Some(trail))
+    }
+
+    /// Whether anything is written.
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Notes a decision.
+    pub fn note(&self, entry: &Entry<'_>) {
+        let Some(trail) = &self.0 else { return };
+        let mut lines = trail.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.text.len() > MOST_WAITING {
+            lines.lost += 1;
+            return;
+        }
+        let was_empty = lines.text.is_empty();
+        lines.push(entry);
+        drop(lines);
+        if was_empty {
+            trail.bell.notify_one();
+        }
+    }
+
+    /// Writes out what waits, before the process ends.
+    pub fn flush(&self) {
+        if let Some(trail) = &self.0 {
+            trail.write_out();
+        }
+    }
+}
+
+impl Trail {
+    fn write_for_ever(&self) {
+        loop {
+            let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            drop(self.bell.wait_while(lines, |lines| lines.text.is_empty()));
+            std::thread::sleep(COLLECT);
+            self.write_out();
+        }
+    }
+
+    fn write_out(&self) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = std::mem::take(&mut lines.text);
+        let lost = std::mem::take(&mut lines.lost);
+        drop(lines);
+        // Nobody is left to be told of an error on stderr.
+        let _ = std::io::stderr().lock().write_all(&text);
+        if lost > 0 {
+            tracing::error!(lost, "audit lines were lost, since stderr takes them too slowly");
+        }
+    }
+}
+
+impl Lines {
+    fn push(&mut self, entry: &Entry<'_>) {
+        if self.second != entry.at || self.timestamp.is_empty() {
+            self.second = entry.at;
+            self.timestamp = clock::rfc3339(entry.at);
+        }
+        let timestamp = std::mem::take(&mut self.timestamp);
+        let decision = if entry.granted { "granted" } else { "refused" };
+        self.put(&[
+            r#"{"timestamp":""#,
+            &timestamp,
+            r#"","level":"INFO","target":"audit","decision":""#,
+            decision,
+            r#"","code":""#,
+            entry.code,
+            "\"",
+        ]);
+        self.timestamp = timestamp;
+        if let Some(purpose) = entry.purpose {
+            self.put(&[r#","purpose":""#, purpose, "\""]);
+        }
+        if let Some(subject) = &entry.subject {
+            self.put(&[subject.place]);
+            for (name, value) in [(r#","viewer":""#, subject.viewer), (r#","token":""#, subject.token)] {
+                if let Some(value) = value {
+                    self.put(&[name, value, "\""]);
+                }
+            }
+        }
+        // Writing to a Vec cannot fail.
+        let _ = writeln!(self.text, r#","caller":"{}"}}"#, entry.caller);
+    }
+
+    fn put(&mut self, parts: &[&str]) {
+        parts.iter().for_each(|part| self.text.extend_from_slice(part.as_bytes()));
+    }
+}
+
+/// The part of an entry that stays the same for one embed, rendered once.
+pub fn place(embed: &str, upstream: &str) -> String {
+    format!(r#","embed":"{embed}","upstream":"{upstream}""#)
+}
+
+/// Turns viewer ids into texts that only the holder of the key can trace back.
+pub struct Pseudonyms(hmac::Key);
+
+impl Pseudonyms {
+    /// With the operator's key: stable over restarts and replicas.
+    pub fn keyed(key: &Secret) -> Pseudonyms {
+        Pseudonyms(hmac::Key::new(hmac::HMAC_SHA256, key.expose().as_bytes()))
+    }
+
+    /// With a key of this process only.
+    pub fn of_this_process() -> Pseudonyms {
+        let mut key = [0u8; 32];
+        // Without randomness TLS would not work either; a zero key still hides nothing in plain.
+        if aws_lc_rs::rand::fill(&mut key).is_err() {
+            tracing::error!("no randomness for the audit key");
+        }
+        Pseudonyms(hmac::Key::new(hmac::HMAC_SHA256, &key))
+    }
+
+    /// 16 hex digits for the audit trail.
+    pub fn short(&self, id: &str) -> String {
+        short_hex(hmac::sign(&self.0, id.as_bytes()).as_ref())
+    }
+
+    /// 32 hex digits, to stand for the id at a vendor.
+    pub fn long(&self, id: &str) -> String {
+        let tag = hmac::sign(&self.0, id.as_bytes());
+        let tag = tag.as_ref();
+        short_hex(tag) + &short_hex(tag.get(8..).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_json_and_names_nobody() {
+        let pseudonyms = Pseudonyms::keyed(&Secret::new("key".into()));
+        let viewer = pseudonyms.short("u-4711");
+        let place = place("sales", "acme");
+        let subject = Some(Subject { place: &place, viewer: Some(&viewer), token: Some("0123456789abcdef") });
+        let mut lines = Lines::default();
+        let caller = std::net::IpAddr::from([127, 0, 0, 1]);
+        lines.push(&Entry {
+            at: 1_795_284_000,
+            granted: true,
+            code: "hit",
+            purpose: Some("load"),
+            subject,
+            caller,
+        });
+        lines.push(&Entry {
+            at: 1_795_284_000,
+            granted: false,
+            code: "forbidden_host",
+            purpose: None,
+            subject: None,
+            caller,
+        });
+        let text = String::from_utf8(lines.text).unwrap();
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines[0]["timestamp"], "2026-11-21T18:00:00Z");
+        assert_eq!(lines[0]["decision"], "granted");
+        assert_eq!(lines[0]["viewer"], viewer.as_str());
+        assert_eq!(lines[1]["code"], "forbidden_host");
+        assert!(!text.contains("u-4711"));
+    }
+
+    #[test]
+    fn pseudonyms_are_stable_under_one_key_only() {
+        let (a, b) = (Pseudonyms::keyed(&Secret::new("a".into())), Pseudonyms::keyed(&Secret::new("b".into())));
+        assert_eq!(a.short("x"), Pseudonyms::keyed(&Secret::new("a".into())).short("x"));
+        assert_ne!(a.short("x"), b.short("x"));
+        assert_eq!(a.long("x").len(), 32);
+        assert!(a.long("x").starts_with(&a.short("x")));
+    }
+}

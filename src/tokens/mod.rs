@@ -1,0 +1,93 @@
+//! Service tokens and viewer tokens, leased: the one place that knows which token answers which ask.
+
+mod key;
+mod service;
+mod store;
+mod viewer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+pub use service::{ServiceSource, ServiceStatus, ServiceTokens};
+pub use viewer::{IdRules, Served, ViewerToken, ViewerTokens, check};
+
+use crate::config;
+use crate::lease::Policy;
+use crate::limit::Limiter;
+use crate::telemetry::audit;
+use crate::telemetry::metrics::{EmbedMetrics, UpstreamMetrics};
+use crate::vendor::Vendor;
+
+/// A vendor system at work.
+pub struct Upstream {
+    /// What it was made from.
+    pub config: Arc<config::Upstream>,
+    /// Its wire.
+    pub vendor: Arc<Vendor>,
+    /// Its service token.
+    pub service: ServiceTokens,
+    /// How fast its dashboards may start.
+    pub limiter: Arc<Limiter>,
+    /// Its metrics.
+    pub metrics: Arc<UpstreamMetrics>,
+    /// Tells this one from another of the same name before or after a reload.
+    generation: u64,
+    retired: AtomicBool,
+}
+
+impl Upstream {
+    /// Puts the parts together.
+    pub fn new(
+        config: Arc<config::Upstream>,
+        vendor: Arc<Vendor>,
+        service: ServiceTokens,
+        limiter: Arc<Limiter>,
+        metrics: Arc<UpstreamMetrics>,
+    ) -> Upstream {
+        static GENERATIONS: AtomicU64 = AtomicU64::new(0);
+        let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
+        Upstream { config, vendor, service, limiter, metrics, generation, retired: AtomicBool::new(false) }
+    }
+
+    /// Ends renewals: the config names this upstream no more, or names another one so.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+        self.service.retire();
+    }
+
+    fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+}
+
+/// A named thing that can be shown.
+pub struct Embed {
+    /// What it was made from.
+    pub config: Arc<config::Embed>,
+    /// Who shows it.
+    pub upstream: Arc<Upstream>,
+    /// Its metrics.
+    pub metrics: EmbedMetrics,
+    /// Its name and its upstream's, as the audit trail writes them.
+    pub place: String,
+    /// What all its keys begin with.
+    key_prefix: Vec<u8>,
+}
+
+impl Embed {
+    /// Puts the parts together.
+    pub fn new(config: Arc<config::Embed>, upstream: Arc<Upstream>, metrics: EmbedMetrics) -> Embed {
+        Embed {
+            key_prefix: key::prefix(upstream.generation, &config),
+            place: audit::place(&config.name, &config.upstream.name),
+            config,
+            upstream,
+            metrics,
+        }
+    }
+
+    /// How much life its tokens must have left.
+    pub fn policy(&self) -> Policy {
+        Policy::new(self.config.min_ttl, self.config.stale_until)
+    }
+}

@@ -1,0 +1,129 @@
+//! The broad token of an upstream. It is kept fresh for ever, whether somebody asks or not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::lease::{Grant, Keeper, Lease, Policy, Rhythm, Source};
+use crate::lifecycle::Tasks;
+use crate::model::{Clock, Fault, Lifetime, Token, Urgency};
+use crate::telemetry::metrics::UpstreamMetrics;
+use crate::upstream::outcome_of;
+use crate::vendor::Vendor;
+
+/// Enough for the calls that use it; in an outage down to what the vendor's SDKs keep as a margin
+/// (Azure Databricks rejects tokens with 30 s or less left; the SDKs stop at 40).
+const POLICY: Policy =
+    Policy { min_ttl: Duration::from_secs(120), asked: Duration::from_secs(120), stale_until: Duration::from_secs(40) };
+
+/// The service token of one upstream.
+pub struct ServiceTokens {
+    lease: Arc<Lease<ServiceSource>>,
+    keeper: Arc<Keeper<ServiceSource>>,
+}
+
+/// How the service token is doing.
+pub struct ServiceStatus {
+    /// Unix seconds, and how long that is from now.
+    pub expires: Option<(i64, Duration)>,
+    /// The last failure, if nothing succeeded since.
+    pub failure: Option<Fault>,
+    /// Whether there ever was one.
+    pub was_got: bool,
+}
+
+impl ServiceTokens {
+    /// The rhythm of service tokens: at most one in ten seconds for each upstream.
+    pub fn keeper(clock: Clock, tasks: Tasks) -> Arc<Keeper<ServiceSource>> {
+        let rhythm = Rhythm { floor: Duration::from_secs(10), idle: None, every: None, deadline: Duration::from_secs(60) };
+        Keeper::start(clock, tasks, rhythm)
+    }
+
+    /// A lease on the service token of `vendor`, which begins to be fetched at once.
+    pub fn new(
+        name: &str,
+        vendor: Arc<Vendor>,
+        metrics: Arc<UpstreamMetrics>,
+        keeper: Arc<Keeper<ServiceSource>>,
+    ) -> ServiceTokens {
+        let source = ServiceSource {
+            name: name.to_owned(),
+            vendor,
+            metrics,
+            clock: keeper.clock().clone(),
+            retired: AtomicBool::new(false),
+            was_got: AtomicBool::new(false),
+        };
+        let lease = Lease::new(source);
+        // As if somebody waited: the start should not fail for one lost packet.
+        lease.fetch_now(&keeper);
+        ServiceTokens { lease, keeper }
+    }
+
+    /// A token to call the vendor with.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn token(&self) -> Result<Grant<Token>, Fault> {
+        self.lease.ask(&self.keeper, &POLICY).await.map(|(grant, _)| grant)
+    }
+
+    /// The vendor refused this token. Returns whether a newer one may be had.
+    pub fn refused(&self, token: &Grant<Token>) -> bool {
+        self.lease.discard(&token.item, self.keeper.clock().now())
+    }
+
+    /// For people and probes.
+    pub fn status(&self) -> ServiceStatus {
+        let now = self.keeper.clock().now();
+        let held = self.lease.held().map(|held| held.lifetime);
+        ServiceStatus {
+            expires: held.map(|life| (life.expires_at(), life.remaining(now))),
+            failure: self.lease.failure(),
+            was_got: self.lease.source().was_got.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn retire(&self) {
+        self.lease.source().retired.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Where service tokens come from.
+pub struct ServiceSource {
+    name: String,
+    vendor: Arc<Vendor>,
+    metrics: Arc<UpstreamMetrics>,
+    clock: Clock,
+    retired: AtomicBool,
+    was_got: AtomicBool,
+}
+
+impl Source for ServiceSource {
+    type Item = Token;
+
+    async fn fetch(&self, urgency: Urgency) -> Result<(Token, Lifetime), Fault> {
+        let result = self.vendor.service_token(urgency).await;
+        match &result {
+            Ok((token, life)) => {
+                self.was_got.store(true, Ordering::Relaxed);
+                self.metrics.service_token_got(life.expires_at(), self.clock.now().unix_seconds());
+                let (upstream, seconds) = (&self.name, life.ttl().as_secs());
+                tracing::info!(%upstream, token = token.fingerprint(), seconds, "got a service token");
+            }
+            Err(fault) => {
+                self.metrics.service_token_failed(outcome_of(fault));
+                tracing::warn!(upstream = %self.name, code = fault.code().as_str(), detail = fault.detail(), "no service token");
+            }
+        }
+        result
+    }
+
+    fn policy(&self) -> Policy {
+        POLICY
+    }
+
+    fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,131 @@
+//! TCP, proxy and TLS on the way to a vendor.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio::net::TcpStream;
+
+use crate::config::Upstream;
+
+/// A pooled HTTP/1.1 client. Redirects are never followed: this client does not know how.
+pub type HttpClient = Client<HttpsConnector<Road>, Full<bytes::Bytes>>;
+
+/// A client for one upstream.
+///
+/// # Errors
+/// One sentence on what is wrong with the roots of trust.
+pub fn client(upstream: &Upstream) -> Result<HttpClient, String> {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(upstream.timeouts.connect));
+    let road = Road { http, proxies: Arc::new(Matcher::from_env()) };
+    // Reading the system's roots takes milliseconds, which a plain loopback upstream need not pay.
+    let roots = if upstream.host.https { roots(upstream.ca_file.as_deref())? } else { RootCertStore::empty() };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector =
+        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(road);
+    Ok(Client::builder(TokioExecutor::new())
+        .pool_idle_timeout(Duration::from_secs(60))
+        .pool_timer(TokioTimer::new())
+        .build(connector))
+}
+
+/// The system's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured) and those of `ca_file`.
+fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    let system = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(system.certs);
+    if let Some(path) = ca_file {
+        let unreadable = |error: &dyn std::fmt::Display| format!("ca_file {}: {error}", path.display());
+        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
+        let before = roots.len();
+        for certificate in certificates {
+            let certificate = certificate.map_err(|error| unreadable(&error))?;
+            roots.add(certificate).map_err(|error| unreadable(&error))?;
+        }
+        if roots.len() == before {
+            return Err(unreadable(&"holds no certificate"));
+        }
+    }
+    if roots.is_empty() {
+        return Err(
+            "no roots of trust: the system has no CA certificates (install ca-certificates, or set ca_file)".into()
+        );
+    }
+    Ok(roots)
+}
+
+/// Whether TLS is what an error is about.
+pub fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    sources(error).any(|cause| {
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
+        cause.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>())
+    })
+}
+
+/// An error and what is behind it.
+pub fn sources<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// Straight to the vendor, or through the proxy that `HTTPS_PROXY` and `NO_PROXY` name.
+#[derive(Clone)]
+pub struct Road {
+    http: HttpConnector,
+    proxies: Arc<Matcher>,
+}
+
+type Arrival = Result<TokioIo<TcpStream>, Box<dyn std::error::Error + Send + Sync>>;
+
+impl tower_service::Service<Uri> for Road {
+    type Response = TokioIo<TcpStream>;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Arrival> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.http.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, target: Uri) -> Self::Future {
+        // Plain http is for loopback and for those who asked for it: never through a proxy.
+        let https = target.scheme_str() == Some("https");
+        let proxy = https.then(|| self.proxies.intercept(&target)).flatten();
+        let mut http = self.http.clone();
+        Box::pin(async move {
+            match proxy {
+                None => Ok(http.call(target).await?),
+                Some(proxy) => {
+                    let tunnel = Tunnel::new(proxy.uri().clone(), http);
+                    let mut tunnel = match proxy.basic_auth() {
+                        Some(auth) => tunnel.with_auth(auth.clone()),
+                        None => tunnel,
+                    };
+                    Ok(tunnel.call(target).await?)
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,112 @@
+//! Databricks AI/BI dashboards, embedded for external users.
+//!
+//! One viewer token takes three calls: service token (`all-apis`), token info, scoped token. Only
+//! the first is shared between viewers. Source: the vendor's page on external embedding, step 4.
+
+mod reply;
+mod wire;
+
+use crate::model::{Code, Fault, Lifetime, Secret, Token, Urgency};
+use crate::telemetry::metrics::Operation;
+use crate::upstream::{Call, Client};
+
+use super::credential::Credential;
+use super::{Mint, MintFault, Minted};
+pub use reply::TokenInfo;
+
+/// One workspace.
+pub struct Databricks {
+    client: Client,
+    credential: Credential,
+    workspace_id: Option<String>,
+}
+
+impl Databricks {
+    /// A workspace that is called with this client and credential.
+    pub fn new(client: Client, credential: Credential, workspace_id: Option<String>) -> Databricks {
+        Databricks { client, credential, workspace_id }
+    }
+
+    /// Gets an `all-apis` token.
+    pub(super) async fn service_token(&self, urgency: Urgency) -> Result<(Token, Lifetime), Fault> {
+        let form = wire::Form::new().with("scope", "all-apis");
+        self.token_endpoint(Operation::ServiceToken, form, urgency).await
+    }
+
+    /// Asks what a token for this viewer must carry.
+    ///
+    /// # Errors
+    /// [`MintFault::ServiceTokenRefused`] on a 401.
+    pub async fn token_info(&self, service: &Token, mint: &Mint<'_>, urgency: Urgency) -> Result<TokenInfo, MintFault> {
+        let call = wire::token_info_call(service, self.workspace_id.as_deref(), mint).map_err(MintFault::Other)?;
+        let result = self.client.call(&call, urgency, reply::token_info).await;
+        result.map_err(|fault| match fault.code() {
+            Code::CredentialsRejected => MintFault::ServiceTokenRefused(fault),
+            _ => MintFault::Other(fault),
+        })
+    }
+
+    /// Mints the scoped token that the viewer's browser gets.
+    pub(super) async fn mint(&self, service: &Token, mint: &Mint<'_>, urgency: Urgency) -> Result<Minted, MintFault> {
+        let info = self.token_info(service, mint, urgency).await?;
+        let minted = self.scoped_token(&info, urgency).await;
+        minted.map_err(MintFault::Other)
+    }
+
+    async fn scoped_token(&self, info: &TokenInfo, urgency: Urgency) -> Result<Minted, Fault> {
+        let form = wire::scoped_form(info);
+        let (token, lifetime) = self.token_endpoint(Operation::Mint, form, urgency).await?;
+        // An opaque token cannot be looked into, and is believed.
+        let lacks_claim = token.claims().is_some_and(|claims| !claims.has_custom_claim());
+        if lacks_claim && self.credential.is_federated() {
+            return Err(Fault::new(
+                Code::Rejected,
+                "Databricks minted a token without custom.claim, which no dashboard accepts: with a federated identity \
+                 it drops that claim; use an OAuth client secret for this upstream",
+            ));
+        }
+        Ok(Minted { token, lifetime, lacks_claim })
+    }
+
+    /// Calls the token endpoint with our proof. A rejection makes us look at the proof's source
+    /// once more, as the secret may have been rotated a moment ago.
+    async fn token_endpoint(
+        &self,
+        operation: Operation,
+        form: wire::Form,
+        urgency: Urgency,
+    ) -> Result<(Token, Lifetime), Fault> {
+        let proof = self.credential.present().await?;
+        let result = self.offer(operation, &form, &proof, urgency).await;
+        let Err(fault) = result else { return result };
+        if fault.code() != Code::CredentialsRejected {
+            return Err(fault);
+        }
+        let latest = self.credential.latest().await?;
+        if latest.same_as(&proof) {
+            self.credential.note_rejection(&proof, &fault);
+            return Err(fault);
+        }
+        let result = self.offer(operation, &form, &latest, urgency).await;
+        if let Err(fault) = &result
+            && fault.code() == Code::CredentialsRejected
+        {
+            self.credential.note_rejection(&latest, fault);
+        }
+        result
+    }
+
+    async fn offer(
+        &self,
+        operation: Operation,
+        form: &wire::Form,
+        proof: &Secret,
+        urgency: Urgency,
+    ) -> Result<(Token, Lifetime), Fault> {
+        let call: Call = wire::token_call(operation, &self.credential, proof, form)?;
+        self.client.call(&call, urgency, reply::token).await
+    }
+}
+
+#[cfg(test)]
+mod tests;
