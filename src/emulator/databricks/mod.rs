@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 pub use loads::LoadCounts;
@@ -84,6 +84,9 @@ impl Workspace {
         let dashboard = || asked.segments().get(3).cloned().unwrap_or_default();
         let mut reply = match operation {
             Operation::ServiceToken | Operation::AppToken | Operation::Mint => token::answer(self, asked, plan, notes),
+            _ if !allowed(operation, &asked.method) => {
+                Reply::platform(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND", "No API found for this method")
+            }
             Operation::TokenInfo => {
                 let dashboard = asked.segments().get(4).cloned().unwrap_or_default();
                 tokeninfo::answer(self, asked, &dashboard, plan)
@@ -219,6 +222,11 @@ impl Workspace {
     fn load_log(&self) -> MutexGuard<'_, LoadLog> {
         self.loads.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// All but the token endpoint and the start of a dashboard are read.
+fn allowed(operation: Operation, method: &Method) -> bool {
+    operation == Operation::Load || *method == Method::GET || *method == Method::HEAD
 }
 
 fn has_all_apis(claims: &Value) -> bool {

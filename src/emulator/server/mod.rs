@@ -147,7 +147,7 @@ async fn disturbed(
     operation: Operation,
 ) -> Result<(u64, Plan, Fault), Cut> {
     let seq = state.journal.arrived(asked, operation);
-    let plan = state.faults.take(operation);
+    let plan = state.faults.take(operation, &asked.path);
     if plan.touched {
         state.journal.faulted(seq);
     }
