@@ -4,6 +4,8 @@ import { EmbeddedDashboard, persistently } from "/embed-client.js";
 
 const find = (id) => document.getElementById(id);
 const SHORT_LIFE_S = 320;
+const BURST = 100;
+let loadLimit = 20;
 
 async function post(path, body) {
   return fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
@@ -137,6 +139,7 @@ function clock(milliseconds) {
 
 function score(stats) {
   const { views, upstream, upstream_calls: calls, vendor_example_calls: example, loads } = stats;
+  loadLimit = loads.limit_per_second;
   find("views").textContent = views.toLocaleString("en");
   find("calls").textContent = calls.toLocaleString("en");
   find("calls-by").textContent =
@@ -175,42 +178,59 @@ async function eachLine(body, see) {
   }
 }
 
+// One block for each second, with a slot for each load that the vendor allows in it.
+class Seconds {
+  constructor(root, limit) {
+    this.root = root;
+    this.limit = limit;
+    this.blocks = [];
+    root.replaceChildren();
+  }
+
+  add(place, title, className) {
+    while (this.blocks.length <= place) this.grow();
+    const { slots, count } = this.blocks[place];
+    const slot = slots.querySelector("i:not([class])") || slots.appendChild(document.createElement("i"));
+    slot.className = className;
+    slot.title = title;
+    count.textContent = String(slots.querySelectorAll("i[class]").length);
+  }
+
+  grow() {
+    const block = element("div", "second", "");
+    const head = element("p", "", `second ${this.blocks.length + 1}`);
+    const count = element("b", "", "0");
+    const slots = element("div", "slots", "");
+    slots.append(...Array.from({ length: this.limit }, () => document.createElement("i")));
+    head.append(count);
+    block.append(head, slots);
+    this.root.append(block);
+    this.blocks.push({ slots, count });
+  }
+}
+
 async function burst(embed) {
   const panel = find("burst-panel");
-  const cells = Array.from({ length: 100 }, () => document.createElement("i"));
-  const seconds = [];
-  let [started, failed] = [0, 0];
+  const seconds = new Seconds(find("seconds"), loadLimit);
+  let [started, failed, hits] = [0, 0, 0];
   panel.hidden = false;
   panel.dataset.state = "running";
   find("burst").disabled = true;
-  find("cells").replaceChildren(...cells);
-  find("lanes").replaceChildren();
   const show = () => {
-    find("burst-text").textContent = `${started} started, ${failed} failed, ${100 - started - failed} waiting their turn`;
-    panel.dataset.started = String(started);
-    panel.dataset.failed = String(failed);
-    find("lanes").replaceChildren(...seconds.map((count, second) => {
-      const lane = element("span", "", `second ${second + 1}: `);
-      lane.append(element("b", "", String(count)));
-      return lane;
-    }));
+    const waiting = BURST - started - failed;
+    const parts = [`${started} started`, `${failed} failed`];
+    parts.push(waiting ? `${waiting} waiting their turn` : `${hits} from the cache`);
+    find("burst-text").textContent = parts.join(" · ");
+    Object.assign(panel.dataset, { started, failed, hits });
   };
   show();
-  const reply = await post("/api/burst", { count: 100, embed });
+  const reply = await post("/api/burst", { count: BURST, embed });
   await eachLine(reply.body, (view) => {
     const good = view.status === 200 && view.load === 200;
-    const cell = cells[started + failed];
-    if (good) {
-      const second = Math.floor(view.at_ms / 1000);
-      started += 1;
-      while (seconds.length <= second) seconds.push(0);
-      seconds[second] += 1;
-      cell.className = `s${Math.min(second, 5)}`;
-    } else {
-      failed += 1;
-      cell.className = "bad";
-    }
-    cell.title = `viewer ${view.place}: ${good ? `started after ${view.at_ms} ms` : `token ${view.status}, load ${view.load}`}`;
+    if (good) started += 1; else failed += 1;
+    if (timings(view.server_timing).cache === "hit") hits += 1;
+    const title = good ? `started after ${view.at_ms} ms` : `token ${view.status}, load ${view.load ?? "not asked for"}`;
+    seconds.add(Math.floor((view.at_ms || 0) / 1000), `viewer ${view.place + 1}: ${title}`, good ? "good" : "bad");
     show();
   });
   panel.dataset.state = "done";

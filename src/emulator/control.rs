@@ -44,6 +44,10 @@ fn faults(state: &State) -> Reply {
 
 fn inject(state: &State, asked: &Asked) -> Reply {
     match serde_json::from_slice::<Fault>(&asked.body) {
+        Ok(fault) if !fault.names_an_operation() => {
+            let why = format!("there is no operation {}", fault.operation);
+            refused(StatusCode::BAD_REQUEST, &why)
+        }
         Ok(fault) => Reply::json(StatusCode::CREATED, &json!({"id": state.faults.inject(fault)})),
         Err(error) => refused(StatusCode::BAD_REQUEST, &error.to_string()),
     }

@@ -20,6 +20,8 @@ use super::wire::{Operation, Reply};
 pub struct Fault {
     /// The operation it is for (see [`Operation::name`]); `token` is `service_token` and `mint`; `*` or empty is all.
     pub operation: String,
+    /// Only requests with this in their path, e.g. a dashboard id; none is all.
+    pub path: Option<String>,
     /// How many requests it is for; none is for ever.
     pub times: Option<u32>,
     /// Answer with this status. Default 503 where `body`, `error_code` or `retry_after` is given without.
@@ -77,6 +79,11 @@ impl Fault {
             "token" => matches!(operation, Operation::ServiceToken | Operation::Mint),
             name => name == operation.name(),
         }
+    }
+
+    /// Whether any request can ever concern it: a misspelt operation would wait in vain.
+    pub(super) fn names_an_operation(&self) -> bool {
+        Operation::ALL.into_iter().any(|operation| self.concerns(operation))
     }
 
     fn answers(&self) -> bool {
@@ -219,10 +226,11 @@ impl Faults {
     }
 
     /// Takes what concerns this request, using it up.
-    pub fn take(&self, operation: Operation) -> Plan {
+    pub fn take(&self, operation: Operation, path: &str) -> Plan {
         let mut rules = self.rules();
         let mut plan = Plan::default();
-        let concerns = |fault: &Fault| fault.times != Some(0) && fault.concerns(operation);
+        let on_path = |fault: &Fault| fault.path.as_deref().is_none_or(|part| path.contains(part));
+        let concerns = |fault: &Fault| fault.times != Some(0) && fault.concerns(operation) && on_path(fault);
         let replacing = rules.active.iter_mut().find(|(_, fault)| concerns(fault) && fault.replaces());
         if let Some((_, fault)) = replacing {
             plan.add(fault);
@@ -257,7 +265,7 @@ mod tests {
         faults.inject(Fault::status("token_info", 429).times(2));
         faults.inject(Fault::status("token_info", 503).times(1));
         let statuses: Vec<_> =
-            (0..4).map(|_| faults.take(Operation::TokenInfo).replaced.and_then(|fault| fault.status)).collect();
+            (0..4).map(|_| faults.take(Operation::TokenInfo, "/").replaced.and_then(|fault| fault.status)).collect();
         assert_eq!(statuses, [Some(429), Some(429), Some(503), None]);
         assert!(faults.active().is_empty());
     }
@@ -266,9 +274,9 @@ mod tests {
     fn token_means_both_uses_of_the_token_endpoint_and_nothing_else() {
         let faults = Faults::default();
         faults.inject(Fault::status("token", 503));
-        assert!(faults.take(Operation::ServiceToken).replaced.is_some());
-        assert!(faults.take(Operation::Mint).replaced.is_some());
-        assert!(faults.take(Operation::TokenInfo).replaced.is_none());
+        assert!(faults.take(Operation::ServiceToken, "/").replaced.is_some());
+        assert!(faults.take(Operation::Mint, "/").replaced.is_some());
+        assert!(faults.take(Operation::TokenInfo, "/").replaced.is_none());
     }
 
     #[test]
@@ -277,11 +285,19 @@ mod tests {
         faults.inject(Fault { token_life: Some(320), ..Fault::default() });
         faults.inject(Fault { drop_custom_claim: true, ..Fault::default() });
         let outage = faults.inject(Fault::status("*", 503));
-        assert_eq!(faults.take(Operation::Mint).token_life, None);
+        assert_eq!(faults.take(Operation::Mint, "/").token_life, None);
         faults.clear(Some(outage));
-        let plan = faults.take(Operation::Mint);
+        let plan = faults.take(Operation::Mint, "/");
         assert_eq!(plan.token_life, Some(Duration::from_secs(320)));
         assert!(plan.drop_custom_claim);
+    }
+
+    #[test]
+    fn a_fault_may_be_for_one_path_only() {
+        let faults = Faults::default();
+        faults.inject(Fault { path: Some("databricks-config".to_owned()), ..Fault::status("discovery", 404) });
+        assert!(faults.take(Operation::Discovery, "/oidc/.well-known/openid-configuration").replaced.is_none());
+        assert!(faults.take(Operation::Discovery, "/.well-known/databricks-config").replaced.is_some());
     }
 
     #[test]

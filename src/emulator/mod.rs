@@ -9,12 +9,14 @@
 //!   ├─ control      /_emulator/…: journal, faults, loads
 //!   ├─ journal      what was asked, without secrets
 //!   ├─ faults       what goes wrong on purpose
-//!   └─ databricks   one workspace: tokens, tokeninfo, embedded dashboards
+//!   ├─ databricks   one workspace: tokens, tokeninfo, embedded dashboards
+//!   └─ app          a Databricks App on a host of its own
 //! ```
 //!
 //! Handlers are plain functions from a request to a reply. State lives in [`Emulator`], which ends its server when
 //! dropped.
 
+mod app;
 mod control;
 mod databricks;
 mod faults;
@@ -39,12 +41,14 @@ use tokio::task::JoinHandle;
 pub use databricks::LoadCounts;
 pub use faults::Fault;
 pub use journal::JournalEntry;
-pub use settings::{Dashboard, DatabricksSettings, Federation, FederationKeys, Settings};
+pub use settings::{AppSettings, Dashboard, DatabricksSettings, Federation, FederationKeys, Settings};
 pub use wire::Operation;
 
+use app::App;
 use databricks::Workspace;
 use faults::{Faults, Plan};
 use journal::Journal;
+use server::Door;
 use wire::{Asked, Reply};
 
 /// A running emulator. Dropping it ends the server and all its connections.
@@ -52,7 +56,7 @@ use wire::{Asked, Reply};
 pub struct Emulator {
     addr: SocketAddr,
     state: Arc<State>,
-    server: JoinHandle<()>,
+    servers: [JoinHandle<()>; 2],
 }
 
 /// All that the handlers know.
@@ -63,6 +67,7 @@ struct State {
     journal: Journal,
     faults: Faults,
     databricks: Workspace,
+    app: App,
 }
 
 impl Emulator {
@@ -73,17 +78,24 @@ impl Emulator {
     pub async fn start(settings: Settings) -> io::Result<Self> {
         let listener = TcpListener::bind(settings.listen).await?;
         let addr = listener.local_addr()?;
+        let app_listener = TcpListener::bind(settings.app.listen).await?;
+        let app_addr = app_listener.local_addr()?;
         let tls = if settings.tls { Some(tls::make()?) } else { None };
         let state = Arc::new(State {
             url: url(addr, settings.tls),
             ca_pem: tls.as_ref().map(|tls| tls.ca_pem.clone()),
             journal: Journal::default(),
             faults: Faults::default(),
-            databricks: Workspace::new(settings.databricks)?,
+            databricks: Workspace::new(settings.databricks, settings.app.client_id)?,
+            app: App { url: url(app_addr, settings.tls), request_limit: settings.app.request_limit },
         });
         let acceptor = tls.map(|tls| tls.acceptor);
-        let server = Handle::current().spawn(server::accept(listener, acceptor, Arc::clone(&state)));
-        Ok(Self { addr, state, server })
+        let serve = |door, listener| {
+            let server = server::accept(door, listener, acceptor.clone(), Arc::clone(&state));
+            Handle::current().spawn(server)
+        };
+        let servers = [serve(Door::Vendor, listener), serve(Door::App, app_listener)];
+        Ok(Self { addr, state, servers })
     }
 
     /// Where it listens.
@@ -96,6 +108,12 @@ impl Emulator {
     #[must_use]
     pub fn url(&self) -> String {
         self.state.url.clone()
+    }
+
+    /// The URL of the Databricks App.
+    #[must_use]
+    pub fn app_url(&self) -> String {
+        self.state.app.url.clone()
     }
 
     /// The certificate of the authority that clients have to trust, if it serves TLS.
@@ -173,7 +191,9 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        self.server.abort();
+        for server in &self.servers {
+            server.abort();
+        }
     }
 }
 
@@ -193,10 +213,25 @@ impl State {
 
     fn answer(&self, operation: Operation, asked: &Asked, plan: &Plan, notes: &mut Vec<String>) -> Reply {
         match operation {
-            Operation::Index => Reply::html(self.databricks.index(&asked.base_url)),
+            Operation::Index => Reply::html(self.index(&asked.base_url)),
             Operation::Unknown => Reply::platform(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND", "No API found"),
             _ => self.databricks.answer(operation, asked, plan, notes),
         }
+    }
+
+    /// What this is, and what to put into a client's config.
+    fn index(&self, base_url: &str) -> String {
+        let settings = self.databricks.settings();
+        let dashboards: String = (settings.dashboards.iter())
+            .map(|dashboard| format!("<tr><td><code>{}</code></td><td>{}</td></tr>", dashboard.id, dashboard.title))
+            .collect();
+        include_str!("index.html")
+            .replace("{url}", base_url)
+            .replace("{app_url}", &self.app.url)
+            .replace("{workspace_id}", &settings.workspace_id)
+            .replace("{client_id}", &settings.client_id)
+            .replace("{client_secret}", &settings.client_secret)
+            .replace("{dashboards}", &dashboards)
     }
 }
 

@@ -14,6 +14,29 @@ pub struct Settings {
     pub tls: bool,
     /// The Databricks workspace.
     pub databricks: DatabricksSettings,
+    /// The Databricks App.
+    pub app: AppSettings,
+}
+
+/// A Databricks App, on a listener of its own, as an app has a host of its own.
+#[derive(Clone, Debug)]
+pub struct AppSettings {
+    /// The address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The OAuth client id of the app: the audience of tokens that are exchanged for it.
+    pub client_id: String,
+    /// The time that the vendor's proxy gives to a request: 120 s were seen. None is for ever.
+    pub request_limit: Option<Duration>,
+}
+
+impl Default for AppSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            client_id: "b8a3d0c4-5e1f-4c27-8f6a-0d9e7c1b2a35".to_owned(),
+            request_limit: None,
+        }
+    }
 }
 
 impl Default for Settings {
@@ -22,6 +45,7 @@ impl Default for Settings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             tls: false,
             databricks: DatabricksSettings::default(),
+            app: AppSettings::default(),
         }
     }
 }

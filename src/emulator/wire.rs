@@ -25,6 +25,8 @@ pub enum Operation {
     Jwks,
     /// The broad token (`all-apis`), by secret or by federation.
     ServiceToken,
+    /// A token for one Databricks App, exchanged for a broad one.
+    AppToken,
     /// The scoped token of one viewer.
     Mint,
     /// `tokeninfo` of a published dashboard.
@@ -37,6 +39,8 @@ pub enum Operation {
     Load,
     /// A later refresh of an open dashboard.
     Data,
+    /// A request to the Databricks App.
+    App,
     /// The emulator's own front page.
     Index,
     /// No such endpoint.
@@ -44,6 +48,23 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Every operation there is.
+    pub(super) const ALL: [Self; 13] = [
+        Self::Discovery,
+        Self::Jwks,
+        Self::ServiceToken,
+        Self::AppToken,
+        Self::Mint,
+        Self::TokenInfo,
+        Self::Me,
+        Self::EmbedPage,
+        Self::Load,
+        Self::Data,
+        Self::App,
+        Self::Index,
+        Self::Unknown,
+    ];
+
     /// The name in the journal and in faults.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -51,12 +72,14 @@ impl Operation {
             Self::Discovery => "discovery",
             Self::Jwks => "jwks",
             Self::ServiceToken => "service_token",
+            Self::AppToken => "app_token",
             Self::Mint => "mint",
             Self::TokenInfo => "token_info",
             Self::Me => "me",
             Self::EmbedPage => "embed_page",
             Self::Load => "load",
             Self::Data => "data",
+            Self::App => "app",
             Self::Index => "index",
             Self::Unknown => "unknown",
         }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 pub use loads::LoadCounts;
@@ -28,6 +28,7 @@ use loads::LoadLog;
 #[derive(Debug)]
 pub(super) struct Workspace {
     settings: DatabricksSettings,
+    app_client_id: String,
     keys: SigningKey,
     /// Rises when tokens are revoked; each service token carries the number it was issued under.
     generation: AtomicU64,
@@ -50,6 +51,7 @@ pub(super) fn operation(asked: &Asked) -> Operation {
         [".well-known", "databricks-config"]
         | ["oidc", ".well-known", "oauth-authorization-server" | "openid-configuration"] => Operation::Discovery,
         ["oidc", "jwks.json"] => Operation::Jwks,
+        ["oidc", "v1", "token"] if token::is_for_app(&asked.form) => Operation::AppToken,
         ["oidc", "v1", "token"] if token::is_mint(&asked.form) => Operation::Mint,
         ["oidc", "v1", "token"] => Operation::ServiceToken,
         ["api", "2.0", "lakeview", "dashboards", _, "published", "tokeninfo"] => Operation::TokenInfo,
@@ -63,11 +65,12 @@ pub(super) fn operation(asked: &Asked) -> Operation {
 }
 
 impl Workspace {
-    pub fn new(settings: DatabricksSettings) -> io::Result<Self> {
+    pub fn new(settings: DatabricksSettings, app_client_id: String) -> io::Result<Self> {
         let mut secrets = settings.other_secrets.clone();
         secrets.push(settings.client_secret.clone());
         let limit = usize::try_from(settings.loads_per_second).unwrap_or(usize::MAX);
         Ok(Self {
+            app_client_id,
             keys: SigningKey::generate()?,
             generation: AtomicU64::new(0),
             live: Mutex::new(Live { token_life: settings.token_life, secrets }),
@@ -80,7 +83,10 @@ impl Workspace {
     pub fn answer(&self, operation: Operation, asked: &Asked, plan: &Plan, notes: &mut Vec<String>) -> Reply {
         let dashboard = || asked.segments().get(3).cloned().unwrap_or_default();
         let mut reply = match operation {
-            Operation::ServiceToken | Operation::Mint => token::answer(self, asked, plan, notes),
+            Operation::ServiceToken | Operation::AppToken | Operation::Mint => token::answer(self, asked, plan, notes),
+            _ if !allowed(operation, &asked.method) => {
+                Reply::platform(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND", "No API found for this method")
+            }
             Operation::TokenInfo => {
                 let dashboard = asked.segments().get(4).cloned().unwrap_or_default();
                 tokeninfo::answer(self, asked, &dashboard, plan)
@@ -92,7 +98,7 @@ impl Workspace {
             Operation::EmbedPage => embed::page(self),
             Operation::Load => embed::data(self, asked, &dashboard(), true),
             Operation::Data => embed::data(self, asked, &dashboard(), false),
-            Operation::Index | Operation::Unknown => Reply::empty(StatusCode::NOT_FOUND),
+            Operation::App | Operation::Index | Operation::Unknown => Reply::empty(StatusCode::NOT_FOUND),
         };
         add_fields(&mut reply, plan);
         reply
@@ -138,19 +144,29 @@ impl Workspace {
         Reply::json(StatusCode::OK, &body)
     }
 
-    /// Lets pass whoever bears a living `all-apis` token of this workspace.
+    /// Lets pass whoever bears a living `all-apis` token of this workspace. One that was exchanged for an app is good
+    /// for that app only.
     fn service_caller(&self, asked: &Asked) -> Result<(), Reply> {
-        let claims = asked.bearer().and_then(|token| self.keys.verify(token).ok());
-        let claims = claims.filter(|claims| !self.is_revoked(claims));
+        let claims = asked.bearer().and_then(|token| self.living(token));
+        let claims = claims.filter(|claims| claims["aud"] == self.settings.workspace_id.as_str());
         let Some(claims) = claims else {
             return Err(Reply::platform(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "Invalid Token"));
         };
-        let scope = claims["scope"].as_str().unwrap_or_default();
-        if scope.split(' ').any(|scope| scope == "all-apis") {
+        if has_all_apis(&claims) {
             return Ok(());
         }
         let message = "Provided OAuth token does not have required scopes: all-apis";
         Err(Reply::platform(StatusCode::FORBIDDEN, "PERMISSION_DENIED", message))
+    }
+
+    /// Whether a token has the scopes that open the app; none where it is not a living token of ours.
+    pub fn admits_to_app(&self, token: &str) -> Option<bool> {
+        self.living(token).map(|claims| has_all_apis(&claims))
+    }
+
+    /// The claims of a token that is ours, alive and not revoked.
+    fn living(&self, token: &str) -> Option<Value> {
+        self.keys.verify(token).ok().filter(|claims| !self.is_revoked(claims))
     }
 
     fn is_revoked(&self, claims: &Value) -> bool {
@@ -199,19 +215,6 @@ impl Workspace {
         self.load_log().counts()
     }
 
-    /// The front page.
-    pub fn index(&self, base_url: &str) -> String {
-        let dashboards: String = (self.settings.dashboards.iter())
-            .map(|dashboard| format!("<tr><td><code>{}</code></td><td>{}</td></tr>", dashboard.id, dashboard.title))
-            .collect();
-        include_str!("index.html")
-            .replace("{url}", base_url)
-            .replace("{workspace_id}", &self.settings.workspace_id)
-            .replace("{client_id}", &self.settings.client_id)
-            .replace("{client_secret}", &self.settings.client_secret)
-            .replace("{dashboards}", &dashboards)
-    }
-
     fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -219,6 +222,15 @@ impl Workspace {
     fn load_log(&self) -> MutexGuard<'_, LoadLog> {
         self.loads.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// All but the token endpoint and the start of a dashboard are read.
+fn allowed(operation: Operation, method: &Method) -> bool {
+    operation == Operation::Load || *method == Method::GET || *method == Method::HEAD
+}
+
+fn has_all_apis(claims: &Value) -> bool {
+    claims["scope"].as_str().is_some_and(|scope| scope.split(' ').any(|scope| scope == "all-apis"))
 }
 
 /// Puts the fields of a fault into a JSON answer.

@@ -11,6 +11,7 @@ use crate::emulator::faults::Plan;
 use crate::emulator::wire::{Asked, Params, Reply};
 
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const NOTEBOOK_TOKEN: &str = "urn:databricks:params:oauth:token-type:personal-access-token";
 const JWT_TYPE: &str = "urn:ietf:params:oauth:token-type:jwt";
 
 /// Scopes that a service principal may ask for. The vendor's list is not published; these are all that were seen.
@@ -28,6 +29,11 @@ pub(super) fn is_mint(form: &Params) -> bool {
     form.contains_key("authorization_details")
         || form.contains_key("custom_claim")
         || form.get("scope").is_some_and(|scope| scope.split(' ').any(|one| one.starts_with("dashboards")))
+}
+
+/// Whether the form exchanges a broad token for one of an app (databricks.md section 5).
+pub(super) fn is_for_app(form: &Params) -> bool {
+    form.get("subject_token_type").is_some_and(|kind| kind == NOTEBOOK_TOKEN)
 }
 
 /// Answers the token endpoint.
@@ -51,6 +57,7 @@ pub(super) fn answer(workspace: &Workspace, asked: &Asked, plan: &Plan, notes: &
 /// Who asks, and until when the token may live.
 struct Grant {
     subject: String,
+    audience: String,
     /// The end of the subject JWT: a federated token inherits it (databricks.md section 0.7).
     expires: Option<i64>,
 }
@@ -64,10 +71,13 @@ fn grant(workspace: &Workspace, asked: &Asked) -> Result<Grant, Reply> {
         return Err(bad_request("invalid_request", "a parameter is repeated"));
     }
     match grant_type.as_str() {
-        "client_credentials" if authenticated(workspace, asked) => {
-            Ok(Grant { subject: workspace.settings.client_id.clone(), expires: None })
-        }
+        "client_credentials" if authenticated(workspace, asked) => Ok(Grant {
+            subject: workspace.settings.client_id.clone(),
+            audience: workspace.settings.workspace_id.clone(),
+            expires: None,
+        }),
         "client_credentials" => Err(invalid_client()),
+        TOKEN_EXCHANGE if is_for_app(&asked.form) => app_exchange(workspace, &asked.form),
         TOKEN_EXCHANGE => exchange(workspace, asked),
         other => Err(bad_request("unsupported_grant_type", &format!("grant type {other} is not supported"))),
     }
@@ -97,11 +107,29 @@ fn exchange(workspace: &Workspace, asked: &Asked) -> Result<Grant, Reply> {
     let jwt = asked.form.get("subject_token").map(String::as_str).unwrap_or_default();
     let token_url = format!("{}/oidc/v1/token", asked.base_url);
     let subject = federation::verify(policy, jwt, &token_url).map_err(|why| bad_request("invalid_grant", &why))?;
-    match asked.form.get("client_id") {
-        Some(id) if *id != workspace.settings.client_id => Err(invalid_client()),
-        Some(id) => Ok(Grant { subject: id.clone(), expires: Some(subject.exp) }),
+    let name = match asked.form.get("client_id") {
+        Some(id) if *id != workspace.settings.client_id => return Err(invalid_client()),
+        Some(id) => id.clone(),
         // Without a client id the token is the user's, not the service principal's (databricks.md section 6.1).
-        None => Ok(Grant { subject: subject.sub, expires: Some(subject.exp) }),
+        None => subject.sub,
+    };
+    let audience = workspace.settings.workspace_id.clone();
+    Ok(Grant { subject: name, audience, expires: Some(subject.exp) })
+}
+
+/// No client authentication: the broad token is the proof.
+fn app_exchange(workspace: &Workspace, form: &Params) -> Result<Grant, Reply> {
+    let token = form.get("subject_token").map(String::as_str).unwrap_or_default();
+    let claims =
+        workspace.living(token).ok_or_else(|| bad_request("invalid_grant", "the subject token is not valid"))?;
+    match form.get("audience") {
+        Some(audience) if *audience == workspace.app_client_id => Ok(Grant {
+            subject: claims["sub"].as_str().unwrap_or_default().to_owned(),
+            audience: audience.clone(),
+            expires: None,
+        }),
+        // RFC 8693 section 2.2.2.
+        _ => Err(bad_request("invalid_target", "no app of that audience")),
     }
 }
 
@@ -161,7 +189,7 @@ fn issue(workspace: &Workspace, mut claims: Map<String, Value>, grant: &Grant, p
     let expires = grant.expires.filter(|_| plan.token_life.is_none());
     let expires = expires.unwrap_or_else(|| now.saturating_add_unsigned(life.as_secs()));
     claims.insert("client_id".to_owned(), json!(workspace.settings.client_id));
-    claims.insert("aud".to_owned(), json!(workspace.settings.workspace_id));
+    claims.insert("aud".to_owned(), json!(grant.audience));
     claims.insert("sub".to_owned(), json!(grant.subject));
     claims.insert("iat".to_owned(), json!(now));
     claims.insert("exp".to_owned(), json!(plan.jwt_exp_life.map_or(expires, |life| now.saturating_add(life))));

@@ -1,5 +1,6 @@
 //! The emulator over real loopback sockets, asked by a client of a few lines that shares nothing with it.
 
+mod app;
 mod embed;
 mod faults;
 mod federation;
@@ -44,14 +45,20 @@ async fn emulator() -> Emulator {
     Emulator::start(Settings::default()).await.expect("a free port and a key")
 }
 
-/// One request on a connection of its own. An answer that ends before its `Content-Length` is an error.
+/// One request to the workspace, on a connection of its own.
 async fn ask(emulator: &Emulator, line: &str, headers: &[(&str, &str)], body: &str) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect(emulator.addr()).await?;
-    let mut request = format!("{line} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", emulator.addr());
+    ask_at(&emulator.addr().to_string(), line, headers, body).await
+}
+
+/// An answer that ends before its `Content-Length` is an error. A chunked body is left as it came.
+async fn ask_at(host: &str, line: &str, headers: &[(&str, &str)], body: &str) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect(host).await?;
+    let length = body.len();
+    let mut request = format!("{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n");
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
-    request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+    request.push_str(&format!("\r\n{body}"));
     stream.write_all(request.as_bytes()).await?;
     let mut raw = Vec::new();
     stream.read_to_end(&mut raw).await?;

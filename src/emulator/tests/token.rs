@@ -13,6 +13,8 @@ async fn discovery_names_endpoints_that_are_there() {
         assert_eq!(found.text("jwks_uri"), format!("{}/oidc/jwks.json", emulator.url()));
     }
     assert_eq!(get(&emulator, "/api/2.0/nothing", &[]).await.status, 404);
+    let posted = ask(&emulator, "POST /oidc/jwks.json", &[], "").await.expect("an answer");
+    assert_eq!(posted.status, 404);
 }
 
 #[tokio::test]
