@@ -245,7 +245,7 @@ pub enum Kind {
 pub struct Upstream {
     /// Which vendor.
     pub kind: Kind,
-    /// The workspace, such as https://acme.cloud.databricks.com.
+    /// The workspace, such as `https://acme.cloud.databricks.com`.
     pub host: At<String>,
     /// The workspace's id, which the page needs.
     #[serde(default)]

@@ -39,7 +39,7 @@ impl Metrics {
                 "Readings of secret files that brought something new or failed.",
                 &["secret", "outcome"],
             )?,
-            refused: make.counter("refused_requests_total", "Requests that were refused or failed.", &["code"])?,
+            refused: make.counter("refused_requests_total", "Requests that were refused.", &["code"])?,
             registry: registry.clone(),
         };
         let build = make.gauge("build_info", "Always 1.", &["version"])?;
