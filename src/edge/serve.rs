@@ -119,7 +119,7 @@ where
     let mut deadline = pin!(sleep_until(Instant::now() + header_timeout));
     // A connection that is opened and says nothing has only the time for a head.
     let mut armed = (Phase::Head, 0);
-    let mut ending = false;
+    let (mut ending, mut gave_up) = (false, false);
     poll_fn(|context| {
         // Whether it ended well or not is the client's business.
         if connection.as_mut().poll(context).is_ready() {
@@ -130,7 +130,8 @@ where
             connection.as_mut().graceful_shutdown();
             context.waker().wake_by_ref();
         }
-        if ending && giving_up.as_mut().poll(context).is_ready() {
+        if ending && !gave_up && giving_up.as_mut().poll(context).is_ready() {
+            gave_up = true;
             // The handlers have said "draining" by now; the next poll writes it out.
             return connection.as_mut().poll(context).map(|_| ());
         }
