@@ -6,4 +6,8 @@
 
 mod support;
 
+mod bad_asks;
+mod broken_lines;
 mod cold_and_warm;
+mod mint_fields;
+mod vendor_faults;
