@@ -9,5 +9,8 @@ mod support;
 mod bad_asks;
 mod broken_lines;
 mod cold_and_warm;
+mod federation;
+mod limits;
 mod mint_fields;
+mod secrets;
 mod vendor_faults;
