@@ -8,9 +8,13 @@ mod support;
 
 mod bad_asks;
 mod broken_lines;
+mod canaries;
 mod cold_and_warm;
 mod federation;
+mod forms;
 mod limits;
 mod mint_fields;
+mod probes;
+mod reload;
 mod secrets;
 mod vendor_faults;

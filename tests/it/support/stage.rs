@@ -7,7 +7,7 @@ use http::Request;
 use http_body_util::Full;
 use serde_json::{Value, json};
 use sidemint::app::App;
-use sidemint::config::{self, Config, Environment};
+use sidemint::config::{self, Environment};
 use sidemint::emulator::{DatabricksSettings, Emulator, Operation, Settings};
 
 use super::{Client, Reply, until};
@@ -128,11 +128,6 @@ impl Setup {
         Environment::from(pairs)
     }
 
-    /// Reads the text as the program would.
-    pub fn config(&self, vendor: &Emulator) -> Config {
-        read(&self.yaml(vendor), &self.variables(vendor))
-    }
-
     /// Starts the sidecar and a vendor for it.
     pub async fn start(self) -> Stage {
         self.beside(emulator().await).await
@@ -147,7 +142,8 @@ impl Setup {
     /// Starts the sidecar with a file of the test's own.
     pub async fn with_text(self, vendor: Emulator, text: &str) -> Stage {
         let environment = self.variables(&vendor);
-        let config = read(text, &environment);
+        let config = config::from_text(text, &environment);
+        let config = config.unwrap_or_else(|problems| panic!("{problems:?} in\n{text}"));
         let app = App::start(config, environment).await.expect("free ports and a readable secret");
         Stage { vendor, app, client: Client::new(), setup: self }
     }
@@ -156,10 +152,6 @@ impl Setup {
     pub async fn vendor(databricks: DatabricksSettings) -> Emulator {
         emulator_of(databricks).await
     }
-}
-
-fn read(text: &str, environment: &Environment) -> Config {
-    config::from_text(text, environment).unwrap_or_else(|problems| panic!("{problems:?} in\n{text}"))
 }
 
 impl Stage {
