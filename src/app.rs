@@ -33,6 +33,8 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 pub struct App {
     site: Arc<Site>,
     tasks: Tasks,
+    /// The admin port's own: it answers until the drain is over, so that one can look on.
+    admin_tasks: Tasks,
     parts: Parts,
     addresses: Vec<SocketAddr>,
     admin: SocketAddr,
@@ -82,7 +84,9 @@ impl App {
             clock,
             metrics,
         });
-        let app = App { admin: admin.address(), site, tasks, parts, addresses, workers: Default::default() };
+        let admin_tasks = Tasks::new();
+        let app =
+            App { admin: admin.address(), site, tasks, admin_tasks, parts, addresses, workers: Default::default() };
         app.serve_admin(admin, &config);
         listeners.into_iter().for_each(|listener| app.serve_tokens(listener, &config));
         app.start_workers(&config)?;
@@ -136,6 +140,8 @@ impl App {
                 tracing::error!("an event loop ended in a panic");
             }
         }
+        self.admin_tasks.stop().begin();
+        self.admin_tasks.drained(LAST_WORDS).await;
         self.site.audit.flush();
         tracing::info!("stopped");
     }
@@ -145,7 +151,7 @@ impl App {
         let site = Arc::clone(&self.site);
         let addresses: Arc<[SocketAddr]> = Arc::new([listener.address()]);
         let handler = move |request, peer| api::admin::handle(Arc::clone(&site), request, peer, Arc::clone(&addresses));
-        self.tasks.work(serve(listener, limits, self.tasks.clone(), handler));
+        self.admin_tasks.work(serve(listener, limits, self.admin_tasks.clone(), handler));
     }
 
     fn serve_tokens(&self, listener: Listener, config: &Config) {
