@@ -4,7 +4,9 @@
 
 mod support;
 
+mod audit;
 mod bounds;
+mod canary;
 mod check;
 mod command_line;
 mod defence;
@@ -14,5 +16,8 @@ mod live_check;
 mod memory;
 mod probes;
 mod reload;
+mod rotation;
+mod series;
 mod start;
 mod stop;
+mod tls;
