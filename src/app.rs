@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::api::{self, Caller, Recent, Show, Site, Snapshot};
 use crate::config::{self, Config, Environment};
 use crate::edge::guard::Rules;
-use crate::edge::{Late, Limits, Listener, serve};
+use crate::edge::{Limits, Listener, serve};
 use crate::lease::Keeper;
 use crate::lifecycle::Tasks;
 use crate::limit::Limiters;
@@ -32,6 +32,8 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 pub struct App {
     site: Arc<Site>,
     tasks: Tasks,
+    /// The admin port's own: it answers until the drain is over, so that one can look on.
+    admin_tasks: Tasks,
     parts: Parts,
     addresses: Vec<SocketAddr>,
     admin: SocketAddr,
@@ -81,7 +83,9 @@ impl App {
             clock,
             metrics,
         });
-        let app = App { admin: admin.address(), site, tasks, parts, addresses, workers: Default::default() };
+        let admin_tasks = Tasks::new();
+        let app =
+            App { admin: admin.address(), site, tasks, admin_tasks, parts, addresses, workers: Default::default() };
         app.serve_admin(admin, &config);
         listeners.into_iter().for_each(|listener| app.serve_tokens(listener, &config));
         app.start_workers(&config)?;
@@ -134,6 +138,9 @@ impl App {
                 tracing::error!("an event loop ended in a panic");
             }
         }
+        self.admin_tasks.stop().begin();
+        self.admin_tasks.drained(LAST_WORDS).await;
+        self.admin_tasks.stop().force();
         self.site.audit.flush();
         tracing::info!("stopped");
     }
@@ -143,13 +150,13 @@ impl App {
         let site = Arc::clone(&self.site);
         let addresses: Arc<[SocketAddr]> = Arc::new([listener.address()]);
         let handler = move |request, peer| api::admin::handle(Arc::clone(&site), request, peer, Arc::clone(&addresses));
-        self.tasks.background(serve(listener, limits, Late::Serve, self.tasks.clone(), handler));
+        self.admin_tasks.background(serve(listener, limits, self.admin_tasks.clone(), handler));
     }
 
     fn serve_tokens(&self, listener: Listener, config: &Config) {
         let limits = Limits { header_timeout: config.server.header_timeout, connections: CONNECTIONS };
         let handler = token_handler(&self.site);
-        self.tasks.background(serve(listener, limits, Late::Refuse, self.tasks.clone(), handler));
+        self.tasks.background(serve(listener, limits, self.tasks.clone(), handler));
     }
 
     /// More event loops on the same addresses; the kernel spreads the connections.
@@ -167,7 +174,7 @@ impl App {
                         match Listener::bind(address, true) {
                             Ok(listener) => {
                                 let handler = token_handler(&site);
-                                tasks.background(serve(listener, limits, Late::Refuse, tasks.clone(), handler));
+                                tasks.background(serve(listener, limits, tasks.clone(), handler));
                             }
                             Err(error) => tracing::error!(error, "an event loop could not listen"),
                         }

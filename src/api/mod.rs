@@ -15,14 +15,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderValue, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CONNECTION, HeaderValue, VARY,
 };
 
 use crate::config::Config;
 use crate::edge::guard::{Pass, Proof, Rules};
 use crate::edge::{Request, Response, respond};
 use crate::lifecycle::Stop;
-use crate::model::{Clock, Fault, Moment};
+use crate::model::{Clock, Code, Fault, Moment};
 use crate::secrets::SecretLease;
 use crate::telemetry::audit::{Entry, Subject};
 use crate::telemetry::{Audit, Metrics};
@@ -111,7 +111,7 @@ pub async fn handle(site: Arc<Site>, request: Request, peer: SocketAddr) -> Resp
         Ok(Pass::Preflight(origin)) => return preflight(origin),
         Err(fault) => {
             site.note(&fault, None, None, begin, peer);
-            return respond::problem(&fault);
+            return refusal(&fault);
         }
     };
     let response = match route::find(request.method(), request.uri().path()) {
@@ -133,6 +133,16 @@ pub async fn handle(site: Arc<Site>, request: Request, peer: SocketAddr) -> Resp
 
 /// The description of all this; the tests walk it.
 pub const OPENAPI: &str = include_str!("openapi.json");
+
+/// Where a request's own shape is in doubt, so is where the next one begins: that connection ends
+/// (RFC 9112 section 6.3).
+fn refusal(fault: &Fault) -> Response {
+    let mut response = respond::problem(fault);
+    if fault.code() == Code::MalformedRequest {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
 
 fn guard<'a>(snapshot: &Snapshot, request: &'a Request) -> Result<Pass<'a>, Fault> {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());

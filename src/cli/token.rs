@@ -51,14 +51,18 @@ pub(super) async fn token(args: Args) -> Result<(), Failure> {
     let answer = http::send(&target, "POST", &headers, Some(body.to_string()), PATIENCE).await?;
     let reply: Value = serde_json::from_slice(&answer.body)
         .with_context(|| format!("{url} answered {}, but not as a sidecar does", answer.status))?;
+    let text = |name: &str| reply.get(name).and_then(Value::as_str).unwrap_or_default();
+    let known = if answer.status == 200 { "access_token" } else { "code" };
+    if text(known).is_empty() {
+        return Err(anyhow::anyhow!("{url} answered {}, but not as a sidecar does", answer.status).into());
+    }
     if answer.status != 200 {
-        let text = |name: &str| reply.get(name).and_then(Value::as_str).unwrap_or_default();
         return Err(anyhow::anyhow!("{} ({}): {}", text("title"), text("code"), text("detail")).into());
     }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&reply).map_err(anyhow::Error::from)?);
     } else {
-        println!("{}", reply.get("access_token").and_then(Value::as_str).unwrap_or_default());
+        println!("{}", text("access_token"));
     }
     Ok(())
 }

@@ -78,9 +78,10 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
 
 /// Whether TLS is what an error is about.
 pub fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    // An io::Error does not name what it wraps as its source, and here one may wrap another.
     sources(error).any(|cause| {
         let inner = cause.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
-        cause.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>())
+        cause.is::<rustls::Error>() || inner.is_some_and(|inner| is_tls(inner))
     })
 }
 

@@ -168,7 +168,12 @@ impl Client {
         // The innermost cause says it best: "connection refused", "invalid peer certificate: Expired".
         let cause = sources(error).last().map(ToString::to_string).unwrap_or_default();
         if is_tls(error) {
-            let detail = format!("TLS with {host} failed: {cause}");
+            let hint = if cause.contains("UnknownIssuer") {
+                "; if its certificate is of a private authority, or a proxy on the way opens TLS, set ca_file"
+            } else {
+                ""
+            };
+            let detail = format!("TLS with {host} failed: {cause}{hint}");
             (CallOutcome::Tls, Fault::new(Code::Unavailable, detail))
         } else if error.is_connect() {
             let detail = format!("{host} cannot be reached: {cause}");

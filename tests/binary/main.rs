@@ -1,0 +1,23 @@
+//! The binary as its users meet it: a process with arguments, variables, a config file and signals, beside a vendor
+//! that is the emulator in this process. One module for each behaviour. Numbers in names are those of the acceptance
+//! table (`rank_`) and of the vendor's test vectors (`row_`).
+
+mod support;
+
+mod audit;
+mod bounds;
+mod canary;
+mod check;
+mod command_line;
+mod defence;
+mod environment;
+mod framing;
+mod live_check;
+mod memory;
+mod probes;
+mod reload;
+mod rotation;
+mod series;
+mod start;
+mod stop;
+mod tls;

@@ -1,0 +1,123 @@
+//! HTTP/1.1 by hand: a client that can also say what no client says.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use serde_json::Value;
+
+use super::PATIENCE;
+
+/// An answer.
+#[derive(Clone, Debug, Default)]
+pub struct Reply {
+    pub status: u16,
+    headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    /// The code of an error, or nothing.
+    pub fn code(&self) -> String {
+        let json: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        json["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The token in it.
+    pub fn token(&self) -> String {
+        self.json()["access_token"].as_str().unwrap_or_else(|| panic!("no token in {}", self.text())).to_owned()
+    }
+}
+
+/// One connection.
+pub struct Wire(BufReader<TcpStream>);
+
+impl Wire {
+    /// Connects.
+    pub fn to(address: SocketAddr) -> Wire {
+        let stream = TcpStream::connect(address).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        Wire(BufReader::new(stream))
+    }
+
+    /// Writes these bytes. That the other side has closed is something that its answer tells.
+    pub fn say(&mut self, bytes: impl AsRef<[u8]>) -> &mut Wire {
+        let _ = self.0.get_mut().write_all(bytes.as_ref());
+        self
+    }
+
+    /// The next answer; none if the connection is closed instead.
+    pub fn reply(&mut self) -> Option<Reply> {
+        let line = self.line()?;
+        let status = line.split(' ').nth(1)?.parse().ok()?;
+        let mut reply = Reply { status, ..Reply::default() };
+        loop {
+            let line = self.line()?;
+            let Some((name, value)) = line.split_once(':') else { break };
+            reply.headers.push((name.to_owned(), value.trim().to_owned()));
+        }
+        let length = reply.header("content-length").map_or(0, |length| length.parse().expect("a length is a number"));
+        reply.body = vec![0; length];
+        self.0.read_exact(&mut reply.body).ok()?;
+        Some(reply)
+    }
+
+    /// All answers until the connection is closed.
+    pub fn replies(&mut self) -> Vec<Reply> {
+        std::iter::from_fn(|| self.reply()).collect()
+    }
+
+    /// The status and headers of the next answer, without its body: that of HEAD and CONNECT.
+    pub fn head(&mut self) -> Option<u16> {
+        let status = self.line()?.split(' ').nth(1)?.parse().ok();
+        while !self.line()?.is_empty() {}
+        status
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let mut line = Vec::new();
+        // An error is a reset: closed, too.
+        self.0.read_until(b'\n', &mut line).ok().filter(|length| *length > 0)?;
+        Some(String::from_utf8_lossy(&line).trim_end().to_owned())
+    }
+}
+
+/// One request on a connection of its own.
+pub fn send(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    let request = request(address, method, target, headers, body);
+    Wire::to(address).say(request).reply().unwrap_or_else(|| panic!("{method} {target}: closed without an answer"))
+}
+
+/// The bytes of a well-formed request that ends its connection.
+pub fn request(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> String {
+    let given = |name: &str| headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+    let mut text = format!("{method} {target} HTTP/1.1\r\n");
+    if !given("host") {
+        text += &format!("Host: {address}\r\n");
+    }
+    if !given("connection") {
+        text += "Connection: close\r\n";
+    }
+    for (name, value) in headers {
+        text += &format!("{name}: {value}\r\n");
+    }
+    if !body.is_empty() {
+        text += &format!("Content-Length: {}\r\n", body.len());
+    }
+    text + "\r\n" + body
+}
