@@ -93,7 +93,9 @@ impl Site {
 
     /// Writes down a refusal or failure.
     fn note(&self, fault: &Fault, embed: Option<&Embed>, at: Moment, peer: SocketAddr) {
-        self.metrics.refused(fault.code());
+        if fault.code().status() < 500 {
+            self.metrics.refused(fault.code());
+        }
         let subject = embed.map(|embed| Subject { place: &embed.place, viewer: None, token: None });
         let code = fault.code().as_str();
         let at = at.unix_seconds();

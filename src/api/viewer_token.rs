@@ -102,7 +102,7 @@ async fn hand_out(site: &Site, snapshot: &Snapshot, show: &Show, ask: &Ask, begi
     if is_load && upstream.limiter.waiting() > 0 {
         // What cannot even queue up is refused before a mint is spent on it; what queues up gets a
         // token that is still good enough after the wait.
-        upstream.limiter.room(loads)?;
+        upstream.limiter.room(&ask.viewer.id, loads)?;
         policy = policy.raised_to(policy.asked + upstream.limiter.limit().max_wait);
     }
     let served = site.tokens.token(embed, &ask.viewer, &policy, &snapshot.ids).await?;

@@ -133,7 +133,7 @@ pub struct Server {
     pub caller_token_file: Option<PathBuf>,
     /// An environment variable with that secret.
     pub caller_token_env: Option<String>,
-    /// Host names accepted besides localhost, 127.0.0.1, [::1] and the listen addresses.
+    /// Host names accepted besides `localhost`, `127.0.0.1`, `[::1]` and the listen addresses.
     pub allowed_hosts: Vec<String>,
     /// Origins of browsers that may call directly; default none.
     pub allowed_origins: Vec<String>,
@@ -245,7 +245,7 @@ pub enum Kind {
 pub struct Upstream {
     /// Which vendor.
     pub kind: Kind,
-    /// The workspace, such as https://acme.cloud.databricks.com.
+    /// The workspace, such as `https://acme.cloud.databricks.com`.
     pub host: At<String>,
     /// The workspace's id, which the page needs.
     #[serde(default)]
@@ -364,7 +364,7 @@ mod tests {
                 "does not belong",
             ),
         ] {
-            let problem = parse(text).err().expect(text);
+            let problem = parse(text).expect_err(text);
             assert_eq!(problem.place, Some(place), "{text}: {problem:?}");
             assert!(problem.message.contains(says), "{problem:?}");
             assert!(!problem.message.contains("dose123"));

@@ -71,7 +71,8 @@ fn launch<S: Source>(
     not_before: Option<Moment>,
 ) {
     let crew = Crew { lease: Arc::clone(lease), keeper: Arc::clone(keeper), sender: Some(sender), urgency };
-    keeper.tasks().work(async move {
+    // Not work that a drain waits for: those who wait for a flight are, and some flights have nobody.
+    keeper.tasks().background(async move {
         if let Some(wait) = not_before.map(|then| then.since(crew.keeper.clock().now())) {
             tokio::time::sleep(wait).await;
         }
@@ -138,7 +139,9 @@ impl<S: Source> Crew<S> {
 impl<S: Source> Drop for Crew<S> {
     fn drop(&mut self) {
         if self.sender.is_some() {
-            tracing::error!("a fetch panicked; all who waited were told, the next one may try again");
+            if std::thread::panicking() {
+                tracing::error!("a fetch panicked; all who waited were told, the next one may try again");
+            }
             let fault = self.failed(lost());
             S::landed(&self.lease, Err(&fault));
         }

@@ -54,11 +54,16 @@ impl Policy {
         Policy { asked: asked.max(self.min_ttl), ..self }
     }
 
+    /// Whether a thing that lives so long is short of the promise from its first second.
+    pub fn is_too_much_for(&self, ttl: Duration) -> bool {
+        ttl < self.min_ttl
+    }
+
     /// A vendor may issue tokens that are short of `min_ttl` from the first second. Refusing them
     /// would be an error loop and minting at each ask a storm, so they are used down to half of
     /// their life, and the reply tells the truth.
     fn scaled_to(self, ttl: Duration) -> Policy {
-        if ttl >= self.min_ttl {
+        if !self.is_too_much_for(ttl) {
             return self;
         }
         let asked = if self.asked > self.min_ttl { self.asked } else { ttl / 2 };
@@ -68,11 +73,23 @@ impl Policy {
     /// When a thing with this life is to be renewed if nobody asks: some time after it turns ripe,
     /// spread by `jitter` (0 to 1) so that tokens minted in one rush do not renew in one.
     pub fn renewal_due(self, life: &Lifetime, jitter: f64) -> Moment {
-        let policy = self.scaled_to(life.ttl());
-        let threshold = ripe_below(life.ttl(), policy.min_ttl);
+        let (threshold, spread) = self.renewal_window(life.ttl());
+        life.start().after(life.ttl() - threshold + spread.mul_f64(jitter.clamp(0.0, 1.0)))
+    }
+
+    /// Whether the time in which a renewal falls due is over. The queue of renewals goes by the clock
+    /// that never steps; a life may be over sooner by the other one.
+    pub fn renewal_overdue(self, life: &Lifetime, now: Moment) -> bool {
+        let (threshold, spread) = self.renewal_window(life.ttl());
+        life.remaining(now) < threshold - spread
+    }
+
+    /// What is left of a life when it turns ripe, and how long after that renewals are spread.
+    fn renewal_window(self, ttl: Duration) -> (Duration, Duration) {
+        let policy = self.scaled_to(ttl);
+        let threshold = ripe_below(ttl, policy.min_ttl);
         let room = threshold.saturating_sub(policy.min_ttl) / 2;
-        let spread = room.min(threshold / 5).mul_f64(jitter.clamp(0.0, 1.0));
-        life.start().after(life.ttl() - threshold + spread)
+        (threshold, room.min(threshold / 5))
     }
 }
 

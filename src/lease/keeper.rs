@@ -78,8 +78,11 @@ impl<S: Source> Keeper<S> {
             Some(every) => self.clock.now().after(every),
             None => {
                 let due = lease.source().policy().renewal_due(life, self.chance());
-                // A thing that is born ripe is renewed no faster than the floor allows.
-                let floor = self.clock.now().after(self.rhythm.floor);
+                // A thing that is born ripe is renewed no faster than this. Where the issuer keeps our
+                // promise, half of the floor is left as time for the renewal.
+                let short = lease.source().policy().is_too_much_for(life.ttl());
+                let floor = if short { self.rhythm.floor } else { self.rhythm.floor / 2 };
+                let floor = self.clock.now().after(floor);
                 if due.boot < floor.boot { floor } else { due }
             }
         };

@@ -217,13 +217,16 @@ impl<S: Source> Lease<S> {
         let grant = held.clone();
         match judge::judge(&grant.lifetime, policy, now) {
             Judgement::Fresh => Verdict::Serve(grant, How::Hit),
-            Judgement::Ripe if state.wants_renewal(now) => Verdict::ServeAndRenew(grant, How::Hit),
-            Judgement::Ripe => Verdict::Serve(grant, How::Hit),
+            Judgement::Ripe => {
+                let overdue = !young && policy.renewal_overdue(&grant.lifetime, now);
+                let renew = state.may_renew(now) && (overdue || state.scheduled.is_none());
+                if renew { Verdict::ServeAndRenew(grant, How::Hit) } else { Verdict::Serve(grant, How::Hit) }
+            }
             // The issuer gave us no better one a moment ago, so asking again would be a storm.
             Judgement::Stale | Judgement::Expired if young && alive => Verdict::Serve(grant, How::Hit),
             Judgement::Stale if state.fails_and_spares() => {
-                let due = state.wants_renewal(now);
-                if due { Verdict::ServeAndRenew(grant, How::Stale) } else { Verdict::Serve(grant, How::Stale) }
+                let renew = state.may_renew(now) && state.scheduled.is_none();
+                if renew { Verdict::ServeAndRenew(grant, How::Stale) } else { Verdict::Serve(grant, How::Stale) }
             }
             Judgement::Stale | Judgement::Expired => state.without().unwrap_or_else(|| state.hushed(now)),
         }
@@ -262,10 +265,10 @@ impl<S: Source> State<S> {
         }
     }
 
-    /// Whether nobody sees to a renewal yet, and none has just failed.
-    fn wants_renewal(&self, now: Moment) -> bool {
+    /// Whether no renewal is in the air, and none has just failed.
+    fn may_renew(&self, now: Moment) -> bool {
         let quiet = |failure: &Failure| now.since(failure.at) < failure.quiet;
-        self.flight.is_none() && self.scheduled.is_none() && !self.failure.as_ref().is_some_and(quiet)
+        self.flight.is_none() && !self.failure.as_ref().is_some_and(quiet)
     }
 
     fn fails_and_spares(&self) -> bool {

@@ -360,3 +360,14 @@ async fn things_without_an_end_are_polled_and_a_bad_read_keeps_the_old() {
     sleep(secs(6)).await;
     assert_eq!(bench.ask().await, Ok((3, How::Hit)), "picked up at the next poll");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_step_of_the_wall_clock_into_the_last_third_renews_at_the_next_ask() {
+    let bench = bench();
+    assert_eq!(bench.ask().await, Ok((1, How::Miss)));
+    sleep(secs(11)).await;
+    bench.clock.step_wall(2700); // The queue of renewals does not know of it.
+    assert_eq!(bench.ask().await, Ok((1, How::Hit)));
+    sleep(secs(1)).await;
+    assert_eq!(bench.ask().await, Ok((2, How::Hit)));
+}

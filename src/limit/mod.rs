@@ -61,8 +61,8 @@ impl Limiter {
     ///
     /// # Errors
     /// [`Code::LoadLimited`].
-    pub fn room(&self, metrics: &LoadMetrics) -> Result<(), Fault> {
-        self.queue.room().map_err(|after| {
+    pub fn room(&self, viewer: &str, metrics: &LoadMetrics) -> Result<(), Fault> {
+        self.queue.room(self.hasher.hash_one(viewer)).map_err(|after| {
             metrics.rejected(LoadRejection::Limited);
             limited(after)
         })

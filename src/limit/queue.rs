@@ -64,10 +64,10 @@ impl Queue {
         self.lock().waiting
     }
 
-    /// Whether one more could queue up; else how long it would have to wait.
-    pub(super) fn room(&self) -> Result<(), Duration> {
+    /// Whether one more of this viewer could queue up; else how long it would have to wait.
+    pub(super) fn room(&self, viewer: u64) -> Result<(), Duration> {
         let state = self.lock();
-        self.admit(&state, state.waiting)
+        self.admit(&state, state.ahead_of(viewer))
     }
 
     /// Waits for a start, at most `max_wait`. The error says when to ask again.

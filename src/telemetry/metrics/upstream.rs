@@ -1,0 +1,187 @@
+//! What is counted for each upstream: calls, the service token, viewer tokens, loads.
+
+use std::time::Duration;
+
+use prometheus::{Error, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+use super::Maker;
+use super::label::{CallOutcome, Counters, Histograms, Label, LoadRejection, Operation};
+
+/// Of calls to a vendor, and of waits.
+const BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+#[derive(Clone)]
+pub(super) struct Families {
+    calls: IntCounterVec,
+    durations: HistogramVec,
+    expiry: IntGaugeVec,
+    last_success: IntGaugeVec,
+    refreshes: IntCounterVec,
+    viewer_tokens: IntGaugeVec,
+    viewer_token_bytes: IntGaugeVec,
+    loads: LoadFamilies,
+}
+
+impl Families {
+    pub(super) fn register(make: &Maker<'_>) -> Result<Families, Error> {
+        let name = &["upstream"];
+        Ok(Families {
+            calls: make.counter(
+                "upstream_requests_total",
+                "Calls to vendors, each attempt.",
+                &["upstream", "operation", "outcome"],
+            )?,
+            durations: make.histogram(
+                "upstream_request_duration_seconds",
+                "Time of calls to vendors, each attempt.",
+                &["upstream", "operation"],
+                BUCKETS,
+            )?,
+            expiry: make.gauge(
+                "service_token_expiry_timestamp_seconds",
+                "When the held service token expires.",
+                name,
+            )?,
+            last_success: make.gauge(
+                "service_token_last_success_timestamp_seconds",
+                "When a service token was last got.",
+                name,
+            )?,
+            refreshes: make.counter(
+                "service_token_refreshes_total",
+                "Flights for service tokens.",
+                &["upstream", "outcome"],
+            )?,
+            viewer_tokens: make.gauge("viewer_tokens", "Viewer tokens in memory.", name)?,
+            viewer_token_bytes: make.gauge("viewer_token_bytes", "Estimated memory of viewer tokens.", name)?,
+            loads: LoadFamilies::register(make)?,
+        })
+    }
+
+    pub(super) fn resolve(&self, name: &str) -> UpstreamMetrics {
+        let calls = [Operation::ServiceToken, Operation::TokenInfo, Operation::Mint, Operation::Jwks]
+            .map(|operation| Counters::resolve::<CallOutcome>(&self.calls, &[name, operation.as_str()]));
+        UpstreamMetrics {
+            calls,
+            durations: Histograms::resolve::<Operation>(&self.durations, name),
+            expiry: self.expiry.with_label_values(&[name]),
+            last_success: self.last_success.with_label_values(&[name]),
+            refreshes: Counters::resolve::<CallOutcome>(&self.refreshes, &[name]),
+            viewer_tokens: self.viewer_tokens.with_label_values(&[name]),
+            viewer_token_bytes: self.viewer_token_bytes.with_label_values(&[name]),
+            loads: self.loads.resolve(name),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct LoadFamilies {
+    started: IntCounterVec,
+    rejected: IntCounterVec,
+    waiting: IntGaugeVec,
+    wait: HistogramVec,
+}
+
+impl LoadFamilies {
+    fn register(make: &Maker<'_>) -> Result<LoadFamilies, Error> {
+        let name = &["upstream"];
+        Ok(LoadFamilies {
+            started: make.counter("loads_started_total", "Dashboard loads that started.", name)?,
+            rejected: make.counter(
+                "loads_rejected_total",
+                "Dashboard loads that were rejected.",
+                &["upstream", "reason"],
+            )?,
+            waiting: make.gauge("loads_waiting", "Dashboard loads that wait for a start.", name)?,
+            wait: make.histogram(
+                "load_wait_seconds",
+                "Time that dashboard loads waited for a start.",
+                name,
+                BUCKETS,
+            )?,
+        })
+    }
+
+    fn resolve(&self, name: &str) -> LoadMetrics {
+        LoadMetrics {
+            started: self.started.with_label_values(&[name]),
+            rejected: Counters::resolve::<LoadRejection>(&self.rejected, &[name]),
+            waiting: self.waiting.with_label_values(&[name]),
+            wait: self.wait.with_label_values(&[name]),
+        }
+    }
+}
+
+/// Of one upstream.
+pub struct UpstreamMetrics {
+    calls: [Counters; 4],
+    durations: Histograms,
+    expiry: IntGauge,
+    last_success: IntGauge,
+    refreshes: Counters,
+    viewer_tokens: IntGauge,
+    viewer_token_bytes: IntGauge,
+    /// Of its load limit.
+    pub loads: LoadMetrics,
+}
+
+impl UpstreamMetrics {
+    /// Counts and times one attempt.
+    pub fn called(&self, operation: Operation, outcome: CallOutcome, elapsed: Duration) {
+        if let Some(counters) = self.calls.get(operation.index()) {
+            counters.inc(outcome);
+        }
+        self.durations.observe(operation, elapsed);
+    }
+
+    /// A service token was got.
+    pub fn service_token_got(&self, expires_at: i64, now: i64) {
+        self.expiry.set(expires_at);
+        self.last_success.set(now);
+        self.refreshes.inc(CallOutcome::Ok);
+    }
+
+    /// A service token was not got.
+    pub fn service_token_failed(&self, outcome: CallOutcome) {
+        self.refreshes.inc(outcome);
+    }
+
+    /// A viewer token came into memory.
+    pub fn viewer_token_in(&self, bytes: u32) {
+        self.viewer_tokens.inc();
+        self.viewer_token_bytes.add(i64::from(bytes));
+    }
+
+    /// A viewer token left memory.
+    pub fn viewer_token_out(&self, bytes: u32) {
+        self.viewer_tokens.dec();
+        self.viewer_token_bytes.sub(i64::from(bytes));
+    }
+}
+
+/// Of one load limit, counted for the upstream that asked.
+#[derive(Clone)]
+pub struct LoadMetrics {
+    started: IntCounter,
+    rejected: Counters,
+    waiting: IntGauge,
+    wait: Histogram,
+}
+
+impl LoadMetrics {
+    /// A load starts, having waited.
+    pub fn started(&self, waited: Duration) {
+        self.started.inc();
+        self.wait.observe(waited.as_secs_f64());
+    }
+
+    /// A load is rejected.
+    pub fn rejected(&self, reason: LoadRejection) {
+        self.rejected.inc(reason);
+    }
+
+    /// One more (1) or one less (-1) waits.
+    pub fn waiting(&self, change: i64) {
+        self.waiting.add(change);
+    }
+}
