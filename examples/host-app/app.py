@@ -1,5 +1,4 @@
 # A host app with Python alone: one page, and one POST to the sidecar for its tokens.
-#
 #     SIDEMINT_URL=http://127.0.0.1:8190 EMBED=default python3 examples/host-app/app.py
 
 import http.client, json, os, pathlib, urllib.parse
@@ -39,7 +38,8 @@ class App(BaseHTTPRequestHandler):
             self.answer(200, "text/html; charset=utf-8", (HERE / "page.html").read_bytes())
         elif url.path == "/token":
             status, wait, body = ask(viewer_of(self), "renew" if url.query == "purpose=renew" else "load")
-            self.answer(status, "application/json", body, {"Cache-Control": "no-store", "Retry-After": wait or "1"})
+            retry = {"Retry-After": wait} if wait else {}
+            self.answer(status, "application/json", body, {"Cache-Control": "no-store", **retry})
         elif url.path == "/client.js" and CLIENT:
             self.answer(302, "text/plain", b"", {"Location": CLIENT})
         elif url.path == "/client.js":
