@@ -111,7 +111,11 @@ pub async fn handle(site: Arc<Site>, request: Request, peer: SocketAddr) -> Resp
         Ok(Pass::Preflight(origin)) => return preflight(origin),
         Err(fault) => {
             site.note(&fault, None, None, begin, peer);
-            return refusal(&fault);
+            let response = refusal(&fault);
+            return match snapshot.rules.allowed_origin(request.headers()) {
+                Some(origin) => readable_by(origin, response),
+                None => response,
+            };
         }
     };
     let response = match route::find(request.method(), request.uri().path()) {

@@ -28,6 +28,24 @@ pub fn parse(text: &str) -> Result<File, Problem> {
     })
 }
 
+/// The `admin.listen` of a config that may be wrong in any other way.
+pub fn admin_listen(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Loose {
+        admin: LooseAdmin,
+    }
+    #[derive(Deserialize)]
+    struct LooseAdmin {
+        listen: String,
+    }
+    serde_saphyr::from_str::<Loose>(text).ok().map(|loose| loose.admin.listen)
+}
+
+/// A section that is there but empty, its keys all commented out, is a section of defaults.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct At<T> {
@@ -90,18 +108,25 @@ impl<'de> Deserialize<'de> for Off {
 #[schemars(title = "Sidemint configuration")]
 pub struct File {
     /// The token API for apps.
+    #[serde(deserialize_with = "or_default")]
     pub server: At<Server>,
     /// Health, metrics and status.
+    #[serde(deserialize_with = "or_default")]
     pub admin: At<Admin>,
     /// Logging and the audit trail.
+    #[serde(deserialize_with = "or_default")]
     pub log: Log,
     /// The cache of viewer tokens.
+    #[serde(deserialize_with = "or_default")]
     pub cache: Cache,
     /// Who the viewers are.
+    #[serde(deserialize_with = "or_default")]
     pub viewers: Viewers,
     /// Vendor systems that issue tokens, by name.
+    #[serde(deserialize_with = "or_default")]
     pub upstreams: BTreeMap<String, At<Upstream>>,
     /// What can be shown, by name.
+    #[serde(deserialize_with = "or_default")]
     pub embeds: BTreeMap<String, At<Embed>>,
 }
 

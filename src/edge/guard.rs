@@ -7,10 +7,13 @@
 
 use std::net::SocketAddr;
 
-use http::header::{HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::header::{HeaderMap, HeaderValue, ORIGIN, TRANSFER_ENCODING};
 use http::{Method, Uri};
 
 use crate::model::{Code, Fault, Secret};
+
+/// Request heads are a few hundred bytes; this leaves room for the cookies that browsers send along.
+const MAX_HEAD: usize = 16 << 10;
 
 /// What is asked of every request.
 pub struct Rules {
@@ -54,6 +57,7 @@ struct Seen<'a> {
     fetch_site: Once<'a>,
     proof: Once<'a>,
     forwarded: bool,
+    bytes: usize,
 }
 
 /// A header that may be there once.
@@ -105,6 +109,9 @@ impl Rules {
             return Err(Fault::new(Code::MalformedRequest, "Transfer-Encoding must be exactly one `chunked`"));
         }
         let seen = Seen::of(headers);
+        if seen.bytes + uri.path_and_query().map_or(0, |path| path.as_str().len()) > MAX_HEAD {
+            return Err(Fault::new(Code::HeadersTooLarge, "the request head is over 16 KiB"));
+        }
         self.check_host(&seen.host)?;
         if seen.forwarded && !self.forwarded {
             return Err(Fault::new(
@@ -122,6 +129,15 @@ impl Rules {
         Ok(Pass::Through { origin })
     }
 
+    /// The origin of a request, if its browser may read the answer.
+    pub fn allowed_origin<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
+        headers.get(ORIGIN).filter(|origin| self.lists(origin))
+    }
+
+    fn lists(&self, origin: &HeaderValue) -> bool {
+        self.origins.iter().any(|allowed| origin == allowed.as_str())
+    }
+
     fn check_host(&self, host: &Once<'_>) -> Result<(), Fault> {
         let name = host.value.and_then(|host| host.to_str().ok()).filter(|_| !host.again);
         if name.is_some_and(|name| self.hosts.accept(name)) {
@@ -134,8 +150,7 @@ impl Rules {
     fn check_origin<'a>(&self, seen: &Seen<'a>) -> Result<Option<&'a HeaderValue>, Fault> {
         let forbidden = |detail| Err(Fault::new(Code::ForbiddenOrigin, detail));
         if let Some(origin) = seen.origin.value {
-            let listed = self.origins.iter().any(|allowed| origin == allowed.as_str());
-            if seen.origin.again || !listed {
+            if seen.origin.again || !self.lists(origin) {
                 return forbidden(
                     "browsers of this origin may not call; list it in server.allowed_origins if they may",
                 );
@@ -175,6 +190,7 @@ impl<'a> Seen<'a> {
         let mut seen = Seen::default();
         for (name, value) in headers {
             let name = name.as_str();
+            seen.bytes += name.len() + value.len();
             if name.contains('_') {
                 seen.note(&name.replace('_', "-"), value);
             } else {
