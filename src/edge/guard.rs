@@ -6,6 +6,7 @@
 //! something along that gives it away. Underscore spellings count as the headers they imitate.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderValue, ORIGIN, TRANSFER_ENCODING};
 use http::{Method, Uri};
@@ -28,8 +29,8 @@ pub enum Proof<'a> {
     None,
     /// `Sidemint-Request: true`, which no simple request forgery can set.
     Header,
-    /// The secret in that header.
-    Secret(&'a Secret),
+    /// One of these secrets in that header.
+    Secret(&'a [Arc<Secret>]),
 }
 
 /// How a request may go on.
@@ -219,7 +220,12 @@ fn check_proof(shown: &Once<'_>, asked: &Proof<'_>) -> Result<(), Fault> {
         Proof::None => Ok(()),
         Proof::Header if shown == Some(b"true") => Ok(()),
         Proof::Header => Err(Fault::new(Code::MissingRequestHeader, "send the header `Sidemint-Request: true`, once")),
-        Proof::Secret(secret) if secret.matches(shown.unwrap_or_default()) => Ok(()),
+        // All are compared, whichever matches.
+        Proof::Secret(secrets)
+            if secrets.iter().fold(false, |any, secret| secret.matches(shown.unwrap_or_default()) | any) =>
+        {
+            Ok(())
+        }
         Proof::Secret(_) => Err(Fault::new(
             Code::CallerUnauthenticated,
             "send the caller secret in the header `Sidemint-Request`, once",
