@@ -151,8 +151,16 @@ async fn malformed_requests_have_their_statuses() {
     let wrong = stage.send("DELETE", path, &json_type[..1], "").await;
     is_problem(&wrong, 405, "method_not_allowed");
     assert_eq!(wrong.header("allow"), Some("GET, POST"));
-    is_problem(&stage.send("GET", "/v1/embeds/sales/token?viewer_id=%ff", &json_type[..1], "").await, 400, "malformed_request");
-    is_problem(&stage.send("GET", "/v1/embeds/sales/token?viewer_id=a&viewer_value=b", &json_type[..1], "").await, 422, "invalid_parameters");
+    is_problem(
+        &stage.send("GET", "/v1/embeds/sales/token?viewer_id=%ff", &json_type[..1], "").await,
+        400,
+        "malformed_request",
+    );
+    is_problem(
+        &stage.send("GET", "/v1/embeds/sales/token?viewer_id=a&viewer_value=b", &json_type[..1], "").await,
+        422,
+        "invalid_parameters",
+    );
     is_problem(&stage.send("POST", path, &json_type[1..], "{}").await, 403, "missing_request_header");
     assert_eq!(stage.operations(), Vec::<&str>::new());
     for (code, times) in [("body_too_large", 1.0), ("unsupported_media_type", 2.0), ("missing_request_header", 1.0)] {

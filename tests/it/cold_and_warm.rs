@@ -100,7 +100,9 @@ async fn row_06_another_workspace_is_another_entry_with_its_own_credential() {
     let id = &other.databricks().client_id;
     let url = other.url();
     let mut text = setup.yaml(&one);
-    let upstream = format!("upstreams:\n  other: {{kind: databricks, host: '{url}', auth: {{client_id: {id}, client_secret_env: SECRET}}}}\n");
+    let upstream = format!(
+        "upstreams:\n  other: {{kind: databricks, host: '{url}', auth: {{client_id: {id}, client_secret_env: SECRET}}}}\n"
+    );
     text = text.replace("upstreams:\n", &upstream);
     text.push_str(&format!("  theirs: {{upstream: other, dashboard_id: {DASHBOARD}}}\n"));
     let stage = setup.with_text(one, &text).await;

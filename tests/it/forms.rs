@@ -48,8 +48,12 @@ async fn the_cheap_form_is_the_same_answer() {
     assert_eq!(stage.operations(), Vec::<&str>::new());
     // Without the header it is the viewer without a value, which is another one than with an empty value.
     let bare = stage.send("GET", "/v1/embeds/sales/token?viewer_id=u-2&purpose=renew", &[OWN], "").await;
-    let empty =
-        stage.send("GET", "/v1/embeds/sales/token?viewer_id=u-2&purpose=renew", &[OWN, ("sidemint-viewer-value", "")], "");
+    let empty = stage.send(
+        "GET",
+        "/v1/embeds/sales/token?viewer_id=u-2&purpose=renew",
+        &[OWN, ("sidemint-viewer-value", "")],
+        "",
+    );
     assert_ne!(bare.token(), empty.await.token());
     let posted = stage.post("sales", &json!({"viewer": {"id": "u-2"}, "purpose": "renew"})).await;
     assert_eq!(posted.token(), bare.token());
@@ -77,7 +81,8 @@ async fn browsers_of_allowed_origins_may_call() {
     let stage = Setup::default().server("allowed_origins: ['https://app.example.com']").start().await.warmed().await;
     let path = "/v1/embeds/sales/token?viewer_id=v-1&purpose=renew";
     let ours = ("origin", "https://app.example.com");
-    let asked = [ours, ("access-control-request-method", "POST"), ("access-control-request-headers", "sidemint-request")];
+    let asked =
+        [ours, ("access-control-request-method", "POST"), ("access-control-request-headers", "sidemint-request")];
     let preflight = stage.send("OPTIONS", "/v1/embeds/sales/token", &asked, "").await;
     assert_eq!(preflight.status, 204);
     assert_eq!(preflight.header("access-control-allow-origin"), Some("https://app.example.com"));
@@ -133,7 +138,8 @@ async fn rank_24_a_caller_secret_must_be_the_very_one() {
     let (path, _folder) = crate::support::file_with("caller-canary\n");
     let server = format!("caller_token_file: {}", path.display());
     let stage = Setup::default().server(&server).start().await.warmed().await;
-    let ask = async |headers: &[(&str, &str)]| stage.send("GET", "/v1/embeds/sales/token?viewer_id=v", headers, "").await;
+    let ask =
+        async |headers: &[(&str, &str)]| stage.send("GET", "/v1/embeds/sales/token?viewer_id=v", headers, "").await;
     let mut bodies = std::collections::BTreeSet::new();
     for wrong in ["", "true", "caller-canar", "caller-canaryy", "CALLER-CANARY"] {
         let reply = ask(&[("sidemint-request", wrong)]).await;

@@ -64,7 +64,9 @@ async fn rank_35_a_bad_file_is_ignored_and_counted() {
     stage.metric_reaches(r#"sidemint_secret_reloads_total{outcome="empty",secret="upstreams.acme.auth"}"#, 1.0).await;
     stage.renew("v-1", "emea").await.token();
     std::fs::remove_file(&path).unwrap();
-    stage.metric_reaches(r#"sidemint_secret_reloads_total{outcome="unreadable",secret="upstreams.acme.auth"}"#, 1.0).await;
+    stage
+        .metric_reaches(r#"sidemint_secret_reloads_total{outcome="unreadable",secret="upstreams.acme.auth"}"#, 1.0)
+        .await;
     stage.renew("v-2", "emea").await.token();
 }
 

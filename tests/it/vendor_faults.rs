@@ -51,7 +51,8 @@ async fn row_20_a_pause_that_the_vendor_asks_for_is_kept_by_all() {
 /// Time between one request of this kind and the next.
 fn gaps(stage: &Stage, operation: Operation) -> Vec<std::time::Duration> {
     let journal = stage.vendor.journal();
-    let times: Vec<Instant> = journal.iter().filter(|entry| entry.operation == operation).map(|entry| entry.at).collect();
+    let times: Vec<Instant> =
+        journal.iter().filter(|entry| entry.operation == operation).map(|entry| entry.at).collect();
     times.windows(2).map(|pair| pair[1] - pair[0]).collect()
 }
 
