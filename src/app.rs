@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::api::{self, Caller, Recent, Show, Site, Snapshot};
 use crate::config::{self, Config, Environment};
 use crate::edge::guard::Rules;
-use crate::edge::{Limits, Listener, serve};
+use crate::edge::{Late, Limits, Listener, serve};
 use crate::lease::Keeper;
 use crate::lifecycle::Tasks;
 use crate::limit::Limiters;
@@ -33,8 +33,6 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 pub struct App {
     site: Arc<Site>,
     tasks: Tasks,
-    /// The admin port's own: it answers until the drain is over, so that one can look on.
-    admin_tasks: Tasks,
     parts: Parts,
     addresses: Vec<SocketAddr>,
     admin: SocketAddr,
@@ -84,9 +82,7 @@ impl App {
             clock,
             metrics,
         });
-        let admin_tasks = Tasks::new();
-        let app =
-            App { admin: admin.address(), site, tasks, admin_tasks, parts, addresses, workers: Default::default() };
+        let app = App { admin: admin.address(), site, tasks, parts, addresses, workers: Default::default() };
         app.serve_admin(admin, &config);
         listeners.into_iter().for_each(|listener| app.serve_tokens(listener, &config));
         app.start_workers(&config)?;
@@ -127,7 +123,7 @@ impl App {
         let stop = self.tasks.stop().clone();
         stop.begun().await;
         let deadline = self.site.snapshot().config.server.drain_timeout;
-        tracing::info!(seconds = deadline.as_secs(), "stopping: no new connections, finishing what is in flight");
+        tracing::info!(seconds = deadline.as_secs(), "stopping: no new work, finishing what is in flight");
         if !self.tasks.drained(deadline).await {
             stop.force();
             // Whoever still waits is told "draining" now.
@@ -140,8 +136,6 @@ impl App {
                 tracing::error!("an event loop ended in a panic");
             }
         }
-        self.admin_tasks.stop().begin();
-        self.admin_tasks.drained(LAST_WORDS).await;
         self.site.audit.flush();
         tracing::info!("stopped");
     }
@@ -151,12 +145,13 @@ impl App {
         let site = Arc::clone(&self.site);
         let addresses: Arc<[SocketAddr]> = Arc::new([listener.address()]);
         let handler = move |request, peer| api::admin::handle(Arc::clone(&site), request, peer, Arc::clone(&addresses));
-        self.admin_tasks.work(serve(listener, limits, self.admin_tasks.clone(), handler));
+        self.tasks.background(serve(listener, limits, Late::Serve, self.tasks.clone(), handler));
     }
 
     fn serve_tokens(&self, listener: Listener, config: &Config) {
         let limits = Limits { header_timeout: config.server.header_timeout, connections: CONNECTIONS };
-        self.tasks.work(serve(listener, limits, self.tasks.clone(), token_handler(&self.site)));
+        let handler = token_handler(&self.site);
+        self.tasks.background(serve(listener, limits, Late::Refuse, self.tasks.clone(), handler));
     }
 
     /// More event loops on the same addresses; the kernel spreads the connections.
@@ -172,7 +167,10 @@ impl App {
                 runtime.block_on(async {
                     for address in addresses {
                         match Listener::bind(address, true) {
-                            Ok(listener) => tasks.work(serve(listener, limits, tasks.clone(), token_handler(&site))),
+                            Ok(listener) => {
+                                let handler = token_handler(&site);
+                                tasks.background(serve(listener, limits, Late::Refuse, tasks.clone(), handler));
+                            }
                             Err(error) => tracing::error!(error, "an event loop could not listen"),
                         }
                     }

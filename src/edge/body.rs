@@ -18,6 +18,9 @@ pub async fn json(headers: &HeaderMap, body: Incoming, max: usize, within: Durat
     if announced.is_some_and(|length| length > max as u64) {
         return Err(too_large(max));
     }
+    if body.is_end_stream() {
+        return Err(Fault::new(Code::MalformedRequest, "the request has no body"));
+    }
     if !is_json(headers.get(CONTENT_TYPE)) {
         return Err(Fault::new(Code::UnsupportedMediaType, "send the body with Content-Type: application/json"));
     }

@@ -37,8 +37,19 @@ const MAX_HEAD: usize = 16 << 10;
 /// would be ideal; node's default is 5 s, Python's and Go's 90 s.
 const IDLE: Duration = Duration::from_secs(120);
 
-/// Accepts connections and answers their requests with `handler` until a stop begins.
-pub async fn serve<H, F>(listener: Listener, limits: Limits, tasks: Tasks, handler: H)
+/// What becomes of connections that come while we are stopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// Answered as ever: probes and scrapers want to see the drain.
+    Serve,
+    /// Told `draining`, and closed: work is no longer accepted. A port that refuses connections
+    /// would look like a crash to an app that is still finishing its own requests.
+    Refuse,
+}
+
+/// Accepts connections and answers their requests with `handler`. What comes before a stop begins
+/// is work that a drain waits for; what comes later is not.
+pub async fn serve<H, F>(listener: Listener, limits: Limits, late: Late, tasks: Tasks, handler: H)
 where
     H: Fn(Request, SocketAddr) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
@@ -48,16 +59,35 @@ where
         let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
         let (stream, peer) = tokio::select! {
             biased;
-            () = tasks.stop().begun() => return,
+            () = tasks.stop().forced() => return,
             accepted = listener.accept() => accepted,
         };
-        let (handler, stop) = (handler.clone(), tasks.stop().clone());
-        tasks.work(async move {
-            let answer = move |request| handler(request, peer);
-            connection(stream, limits.header_timeout, stop, answer).await;
-            drop(seat);
-        });
+        let handler = handler.clone();
+        let answer = move |request| handler(request, peer);
+        if !tasks.stop().has_begun() {
+            let stop = tasks.stop().clone();
+            tasks.work(async move {
+                connection(stream, limits.header_timeout, stop, answer).await;
+                drop(seat);
+            });
+        } else if late == Late::Serve {
+            tasks.background(async move {
+                connection(stream, limits.header_timeout, Stop::default(), answer).await;
+                drop(seat);
+            });
+        } else {
+            tasks.background(async move {
+                connection(stream, limits.header_timeout, Stop::default(), |_| async { draining() }).await;
+                drop(seat);
+            });
+        }
     }
+}
+
+fn draining() -> Response {
+    let mut response = respond::problem(&Fault::new(Code::Draining, "sidemint is stopping; ask the next one"));
+    response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    response
 }
 
 /// Serves one connection over anything that reads and writes.
