@@ -9,13 +9,12 @@ use std::time::Duration;
 use crate::api::{self, Caller, Recent, Show, Site, Snapshot};
 use crate::config::{self, Config, Environment};
 use crate::edge::guard::Rules;
-use crate::edge::{Late, Limits, Listener, serve};
+use crate::edge::{Limits, Listener, serve};
 use crate::lease::Keeper;
 use crate::lifecycle::Tasks;
 use crate::limit::Limiters;
 use crate::model::Clock;
 use crate::secrets::Vault;
-use crate::telemetry::audit::Pseudonyms;
 use crate::telemetry::{Audit, Metrics};
 use crate::tokens::{Embed, IdRules, ServiceSource, ServiceTokens, Upstream, ViewerTokens};
 use crate::upstream::Client;
@@ -33,6 +32,8 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 pub struct App {
     site: Arc<Site>,
     tasks: Tasks,
+    /// The admin port's own: it answers until the drain is over, so that one can look on.
+    admin_tasks: Tasks,
     parts: Parts,
     addresses: Vec<SocketAddr>,
     admin: SocketAddr,
@@ -82,7 +83,9 @@ impl App {
             clock,
             metrics,
         });
-        let app = App { admin: admin.address(), site, tasks, parts, addresses, workers: Default::default() };
+        let admin_tasks = Tasks::new();
+        let app =
+            App { admin: admin.address(), site, tasks, admin_tasks, parts, addresses, workers: Default::default() };
         app.serve_admin(admin, &config);
         listeners.into_iter().for_each(|listener| app.serve_tokens(listener, &config));
         app.start_workers(&config)?;
@@ -112,9 +115,8 @@ impl App {
         let old = self.site.snapshot();
         warn_of_what_needs_a_restart(&old.config, &config);
         let new = self.parts.snapshot(Arc::new(config), &self.addresses, Some(&old)).await?;
-        let kept: Vec<*const Upstream> = new.upstreams.values().map(Arc::as_ptr).collect();
-        let old = self.site.replace(new);
-        old.upstreams.values().filter(|upstream| !kept.contains(&Arc::as_ptr(upstream))).for_each(|gone| gone.retire());
+        retire_what_is_gone(&old, &new);
+        self.site.replace(new);
         Ok(())
     }
 
@@ -136,6 +138,9 @@ impl App {
                 tracing::error!("an event loop ended in a panic");
             }
         }
+        self.admin_tasks.stop().begin();
+        self.admin_tasks.drained(LAST_WORDS).await;
+        self.admin_tasks.stop().force();
         self.site.audit.flush();
         tracing::info!("stopped");
     }
@@ -145,13 +150,13 @@ impl App {
         let site = Arc::clone(&self.site);
         let addresses: Arc<[SocketAddr]> = Arc::new([listener.address()]);
         let handler = move |request, peer| api::admin::handle(Arc::clone(&site), request, peer, Arc::clone(&addresses));
-        self.tasks.background(serve(listener, limits, Late::Serve, self.tasks.clone(), handler));
+        self.admin_tasks.background(serve(listener, limits, self.admin_tasks.clone(), handler));
     }
 
     fn serve_tokens(&self, listener: Listener, config: &Config) {
         let limits = Limits { header_timeout: config.server.header_timeout, connections: CONNECTIONS };
         let handler = token_handler(&self.site);
-        self.tasks.background(serve(listener, limits, Late::Refuse, self.tasks.clone(), handler));
+        self.tasks.background(serve(listener, limits, self.tasks.clone(), handler));
     }
 
     /// More event loops on the same addresses; the kernel spreads the connections.
@@ -169,14 +174,17 @@ impl App {
                         match Listener::bind(address, true) {
                             Ok(listener) => {
                                 let handler = token_handler(&site);
-                                tasks.background(serve(listener, limits, Late::Refuse, tasks.clone(), handler));
+                                tasks.background(serve(listener, limits, tasks.clone(), handler));
                             }
                             Err(error) => tracing::error!(error, "an event loop could not listen"),
                         }
                     }
                     // Connections and flights of this loop live until the process is drained.
                     tasks.stop().forced().await;
+                    tokio::time::sleep(LAST_WORDS).await;
                 });
+                // What still blocks (a slow resolver, say) is not waited for.
+                runtime.shutdown_background();
             };
             let thread = std::thread::Builder::new().name(format!("loop-{number}")).spawn(work);
             let thread = thread.map_err(|error| format!("server.workers: {error}"))?;
@@ -208,42 +216,56 @@ impl Parts {
             None if server.require_header => Caller::Header,
             None => Caller::Anyone,
         };
-        let pseudonyms = match &config.hmac_key {
-            Some(key) => {
-                let key = self.vault.open("viewers.hmac_key", key).await?;
-                Pseudonyms::keyed(&*key.current().map_err(|fault| fault.to_string())?)
-            }
-            None => Pseudonyms::of_this_process(),
-        };
+        let ids = self.id_rules(&config, old).await?;
         let mut upstreams = BTreeMap::new();
         for (name, upstream) in &config.upstreams {
             let same = old.and_then(|old| old.upstreams.get(name)).filter(|old| old.config == *upstream);
             let upstream = match same {
                 Some(same) => Arc::clone(same),
-                None => Arc::new(self.upstream(upstream).await?),
+                None => Arc::new(self.upstream(upstream, old.and_then(|old| old.upstreams.get(name))).await?),
             };
             upstreams.insert(name.clone(), upstream);
         }
         let embeds = config.embeds.iter().filter_map(|(name, embed)| {
             let upstream = upstreams.get(&embed.upstream.name)?;
-            let embed = Embed::new(Arc::clone(embed), Arc::clone(upstream), self.metrics.embed(name));
-            Some((name.clone(), Arc::new(Show::new(Arc::new(embed)))))
+            let same = old.filter(|old| Arc::ptr_eq(&old.ids, &ids)).and_then(|old| old.embeds.get(name));
+            let is_same =
+                |old: &&Arc<Show>| old.embed().config == *embed && Arc::ptr_eq(&old.embed().upstream, upstream);
+            let show = same.filter(is_same).cloned().unwrap_or_else(|| {
+                let embed = Embed::new(Arc::clone(embed), Arc::clone(upstream), self.metrics.embed(name));
+                Arc::new(Show::new(Arc::new(embed)))
+            });
+            Some((name.clone(), show))
         });
         Ok(Snapshot {
             rules: Rules::new(addresses, &server.allowed_hosts, &server.allowed_origins, server.allow_forwarded),
-            ids: IdRules { privacy: config.id_privacy, pseudonyms },
             embeds: embeds.collect::<HashMap<_, _>>(),
+            ids,
             upstreams,
             caller,
             config,
         })
     }
 
-    async fn upstream(&self, config: &Arc<config::Upstream>) -> Result<Upstream, String> {
+    async fn id_rules(&self, config: &Config, old: Option<&Snapshot>) -> Result<Arc<IdRules>, String> {
+        let key = match &config.hmac_key {
+            Some(key) => {
+                let key = self.vault.open("viewers.hmac_key", key).await?;
+                Some(key.current().map_err(|fault| fault.to_string())?)
+            }
+            None => None,
+        };
+        let same = old.map(|old| &old.ids).filter(|ids| ids.are(config.id_privacy, key.as_deref()));
+        Ok(same.cloned().unwrap_or_else(|| Arc::new(IdRules::new(config.id_privacy, key))))
+    }
+
+    async fn upstream(&self, config: &Arc<config::Upstream>, old: Option<&Arc<Upstream>>) -> Result<Upstream, String> {
         let metrics = Arc::new(self.metrics.upstream(&config.name));
         let vendor = Arc::new(self.vendor(config, Arc::clone(&metrics)).await?);
         let keeper = Arc::clone(&self.service_keeper);
-        let service = ServiceTokens::new(&config.name, Arc::clone(&vendor), Arc::clone(&metrics), keeper);
+        // A change of a timeout is no reason to be without a token while the vendor is down.
+        let seed = old.filter(|old| old.is_same_principal(config)).and_then(|old| old.service.held());
+        let service = ServiceTokens::new(&config.name, Arc::clone(&vendor), Arc::clone(&metrics), keeper, seed);
         let limiter = self.limiters.of(&config.host.authority, &config.load_limit);
         Ok(Upstream::new(Arc::clone(config), vendor, service, limiter, metrics))
     }
@@ -285,6 +307,24 @@ pub async fn vendors(config: &Config, environment: Environment) -> Result<BTreeM
         vendors.insert(name.clone(), Arc::new(parts.vendor(upstream, metrics).await?));
     }
     Ok(vendors)
+}
+
+fn retire_what_is_gone(old: &Snapshot, new: &Snapshot) {
+    for (name, upstream) in &old.upstreams {
+        match new.upstreams.get(name) {
+            Some(same) if Arc::ptr_eq(same, upstream) => {}
+            Some(_) => upstream.retire(),
+            None => {
+                upstream.retire();
+                upstream.metrics.gone();
+            }
+        }
+    }
+    for (name, show) in &old.embeds {
+        if !new.embeds.get(name).is_some_and(|same| Arc::ptr_eq(same, show)) {
+            show.embed().retire();
+        }
+    }
 }
 
 fn warn_of_what_needs_a_restart(old: &Config, new: &Config) {

@@ -26,7 +26,7 @@ use crate::model::{Clock, Code, Fault, Moment};
 use crate::secrets::SecretLease;
 use crate::telemetry::audit::{Entry, Subject};
 use crate::telemetry::{Audit, Metrics};
-use crate::tokens::{Embed, IdRules, Upstream, ViewerTokens};
+use crate::tokens::{IdRules, Upstream, ViewerTokens};
 pub use recent::Recent;
 use route::Route;
 pub use viewer_token::Show;
@@ -66,7 +66,7 @@ pub struct Snapshot {
     /// By name.
     pub upstreams: BTreeMap<String, Arc<Upstream>>,
     /// What becomes of viewer ids.
-    pub ids: IdRules,
+    pub ids: Arc<IdRules>,
 }
 
 /// What callers must show.
@@ -92,14 +92,13 @@ impl Site {
     }
 
     /// Writes down a refusal or failure.
-    fn note(&self, fault: &Fault, embed: Option<&Embed>, at: Moment, peer: SocketAddr) {
+    fn note(&self, fault: &Fault, purpose: Option<&str>, subject: Option<Subject<'_>>, at: Moment, peer: SocketAddr) {
         if fault.code().status() < 500 {
             self.metrics.refused(fault.code());
         }
-        let subject = embed.map(|embed| Subject { place: &embed.place, viewer: None, token: None });
         let code = fault.code().as_str();
         let at = at.unix_seconds();
-        self.audit.note(&Entry { at, granted: false, code, purpose: None, subject, caller: peer.ip() });
+        self.audit.note(&Entry { at, granted: false, code, purpose, subject, caller: peer.ip() });
     }
 }
 
@@ -111,7 +110,7 @@ pub async fn handle(site: Arc<Site>, request: Request, peer: SocketAddr) -> Resp
         Ok(Pass::Through { origin }) => origin.cloned(),
         Ok(Pass::Preflight(origin)) => return preflight(origin),
         Err(fault) => {
-            site.note(&fault, None, begin, peer);
+            site.note(&fault, None, None, begin, peer);
             return refusal(&fault);
         }
     };
@@ -122,7 +121,7 @@ pub async fn handle(site: Arc<Site>, request: Request, peer: SocketAddr) -> Resp
         }
         Ok(Route::OpenApi) => respond::content(200, "application/json", OPENAPI),
         Err(lost) => {
-            site.note(&lost.fault, None, begin, peer);
+            site.note(&lost.fault, None, None, begin, peer);
             lost.response()
         }
     };

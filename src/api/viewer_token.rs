@@ -56,28 +56,23 @@ pub(super) async fn handle(
 ) -> Response {
     let Some(show) = show else {
         let fault = Fault::new(Code::UnknownEmbed, "the config has no embed of this name");
-        site.note(&fault, None, begin, peer);
+        site.note(&fault, None, None, begin, peer);
         return respond::problem(&fault);
     };
     let plain = wants_plain_text(&request);
-    let asked = read(snapshot, request).await;
-    let purpose = asked.as_ref().ok().map(|ask| ask.purpose.as_str());
-    let result = match asked {
-        Ok(ask) => {
-            // At the end of a drain, whoever still waits is told so instead of losing the connection.
-            tokio::select! {
-                biased;
-                result = hand_out(site, snapshot, &show, &ask, begin) => result,
-                () = site.stop.forced() => Err(Fault::new(Code::Draining, "sidemint is stopping; ask the next one")),
-            }
-        }
-        Err(fault) => Err(fault),
+    let mut asked = None;
+    // At the end of a drain, whoever still waits is told so instead of losing the connection.
+    let result = tokio::select! {
+        biased;
+        result = answer(site, snapshot, &show, request, begin, &mut asked) => result,
+        () = site.stop.forced() => Err(Fault::new(Code::Draining, "sidemint is stopping; ask the next one")),
     };
     let now = site.clock.now();
     let outcome = result.as_ref().map_or_else(outcome_of, |hand_out| outcome_of_how(hand_out.served.how));
     show.embed.metrics.answered(outcome, now.since(begin));
     match result {
         Ok(hand_out) => {
+            let purpose = asked.as_ref().map(|ask| ask.purpose.as_str());
             note(site, &show, purpose, &hand_out, outcome, now, peer);
             reply::render(&show, &hand_out, now, plain)
         }
@@ -85,32 +80,54 @@ pub(super) async fn handle(
             if fault.code().status() >= 500 {
                 site.recent.note(&show.embed.config.name, &fault, now);
             }
-            site.note(&fault, Some(&show.embed), now, peer);
+            let viewer = asked.as_ref().map(|ask| snapshot.ids.pseudonyms.short(&ask.viewer.id));
+            let subject = Subject { place: &show.embed.place, viewer: viewer.as_deref(), token: None };
+            let purpose = asked.as_ref().map(|ask| ask.purpose.as_str());
+            site.note(&fault, purpose, Some(subject), now, peer);
             respond::problem(&fault)
         }
     }
 }
 
+async fn answer(
+    site: &Site,
+    snapshot: &Snapshot,
+    show: &Show,
+    request: Request,
+    begin: Moment,
+    asked: &mut Option<Ask>,
+) -> Result<HandOut, Fault> {
+    let ask = asked.insert(read(snapshot, request).await?);
+    hand_out(site, snapshot, show, ask, begin).await
+}
+
 /// From the ask to the token: the mint first, the start of the load as late as possible.
 async fn hand_out(site: &Site, snapshot: &Snapshot, show: &Show, ask: &Ask, begin: Moment) -> Result<HandOut, Fault> {
     let embed = &show.embed;
-    let upstream = &embed.upstream;
+    let limiter = &embed.upstream.limiter;
+    let loads = &embed.upstream.metrics.loads;
     check(&ask.viewer, &snapshot.ids)?;
     let is_load = ask.purpose == Purpose::Load;
-    let loads = &upstream.metrics.loads;
-    let mut policy = embed.policy().raised_to(ask.min_ttl.unwrap_or_default());
-    if is_load && upstream.limiter.waiting() > 0 {
-        // What cannot even queue up is refused before a mint is spent on it; what queues up gets a
-        // token that is still good enough after the wait.
-        upstream.limiter.room(&ask.viewer.id, loads)?;
-        policy = policy.raised_to(policy.asked + upstream.limiter.limit().max_wait);
-    }
-    let served = site.tokens.token(embed, &ask.viewer, &policy, &snapshot.ids).await?;
+    let policy = embed.policy().raised_to(ask.min_ttl.unwrap_or_default());
+    let token = site.tokens.token(embed, &ask.viewer, &snapshot.ids);
+    let mut served = match token.at_hand(&policy) {
+        Some(answer) => answer?,
+        None => {
+            let _coming = if is_load { Some(limiter.announce(&ask.viewer.id, loads)?) } else { None };
+            token.wait(&policy).await?
+        }
+    };
     let minted_in = match served.how {
         How::Miss | How::Coalesced => site.clock.now().since(begin),
         How::Hit | How::Stale => Duration::ZERO,
     };
-    let waited = if is_load { upstream.limiter.start(&ask.viewer.id, loads).await? } else { Duration::ZERO };
+    let waited = if is_load { limiter.start(&ask.viewer.id, loads).await? } else { Duration::ZERO };
+    if !waited.is_zero() {
+        // It was good enough before the wait; nearly always it still is.
+        let again = token.wait(&policy).await?;
+        let how = if again.how == How::Hit { served.how } else { again.how };
+        served = Served { how, ..again };
+    }
     Ok(HandOut { timing: Timing { minted_in, waited }, served })
 }
 

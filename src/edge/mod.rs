@@ -9,7 +9,7 @@ mod watch;
 
 pub use listen::{Listener, raise_file_limit};
 pub use respond::Response;
-pub use serve::{Late, Limits, serve};
+pub use serve::{Limits, serve};
 
 /// What handlers get.
 pub type Request = http::Request<hyper::body::Incoming>;

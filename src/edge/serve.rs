@@ -37,19 +37,11 @@ const MAX_HEAD: usize = 16 << 10;
 /// would be ideal; node's default is 5 s, Python's and Go's 90 s.
 const IDLE: Duration = Duration::from_secs(120);
 
-/// What becomes of connections that come while we are stopping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Late {
-    /// Answered as ever: probes and scrapers want to see the drain.
-    Serve,
-    /// Told `draining`, and closed: work is no longer accepted. A port that refuses connections
-    /// would look like a crash to an app that is still finishing its own requests.
-    Refuse,
-}
-
 /// Accepts connections and answers their requests with `handler`. What comes before a stop begins
-/// is work that a drain waits for; what comes later is not.
-pub async fn serve<H, F>(listener: Listener, limits: Limits, late: Late, tasks: Tasks, handler: H)
+/// is work that a drain waits for. What comes later is told `draining` and closed: no more work is
+/// accepted, but a port that refuses connections would look like a crash to an app that is still
+/// finishing its own requests.
+pub async fn serve<H, F>(listener: Listener, limits: Limits, tasks: Tasks, handler: H)
 where
     H: Fn(Request, SocketAddr) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
@@ -68,11 +60,6 @@ where
             let stop = tasks.stop().clone();
             tasks.work(async move {
                 connection(stream, limits.header_timeout, stop, answer).await;
-                drop(seat);
-            });
-        } else if late == Late::Serve {
-            tasks.background(async move {
-                connection(stream, limits.header_timeout, Stop::default(), answer).await;
                 drop(seat);
             });
         } else {
@@ -119,7 +106,7 @@ where
     let mut deadline = pin!(sleep_until(Instant::now() + header_timeout));
     // A connection that is opened and says nothing has only the time for a head.
     let mut armed = (Phase::Head, 0);
-    let mut ending = false;
+    let (mut ending, mut gave_up) = (false, false);
     poll_fn(|context| {
         // Whether it ended well or not is the client's business.
         if connection.as_mut().poll(context).is_ready() {
@@ -130,7 +117,8 @@ where
             connection.as_mut().graceful_shutdown();
             context.waker().wake_by_ref();
         }
-        if ending && giving_up.as_mut().poll(context).is_ready() {
+        if ending && !gave_up && giving_up.as_mut().poll(context).is_ready() {
+            gave_up = true;
             // The handlers have said "draining" by now; the next poll writes it out.
             return connection.as_mut().poll(context).map(|_| ());
         }

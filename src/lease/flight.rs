@@ -76,8 +76,11 @@ fn launch<S: Source>(
         if let Some(wait) = not_before.map(|then| then.since(crew.keeper.clock().now())) {
             tokio::time::sleep(wait).await;
         }
+        // What nobody waits for may queue for long behind others of its kind.
+        let patience = if urgency == Urgency::Waited { 1 } else { 10 };
+        let deadline = crew.keeper.rhythm().deadline * patience;
         let fetch = crew.lease.source.fetch(urgency);
-        let result = match tokio::time::timeout(crew.keeper.rhythm().deadline, fetch).await {
+        let result = match tokio::time::timeout(deadline, fetch).await {
             Ok(result) => result,
             Err(_) => Err(Fault::new(Code::Timeout, "gave up waiting for the vendor")),
         };
@@ -107,14 +110,16 @@ impl<S: Source> Crew<S> {
 
     fn arrived(&self, grant: Grant<S::Item>) -> Grant<S::Item> {
         let now = self.keeper.clock().now();
+        let due = self.keeper.renewal_due(&self.lease.source, &grant.lifetime);
         let mut state = self.lease.lock();
         let old = state.held.replace(grant.clone());
         state.landed = Some(now);
         state.failure = None;
         state.flight = None;
+        state.scheduled = Some(due.boot);
         drop(state);
         self.lease.source.arrived(old.as_ref().map(|old| &*old.item), &grant.item);
-        self.keeper.schedule_renewal(&self.lease, &grant.lifetime);
+        self.keeper.queue_renewal(&self.lease, due);
         grant
     }
 
@@ -130,8 +135,14 @@ impl<S: Source> Crew<S> {
             .map(|life| judge::background_pace(life.remaining(now), &policy, self.keeper.chance()))
             .filter(|_| self.urgency == Urgency::Ahead || fault.spares_held_tokens());
         let quiet = state.note_failure(&fault, now, pace);
+        let retry = self.keeper.retry_due(quiet, serves.is_some());
+        state.scheduled = retry.map(|due| due.boot);
         drop(state);
-        self.keeper.schedule_retry(&self.lease, quiet, serves.is_some());
+        match (retry, held) {
+            (Some(due), _) => self.keeper.queue_renewal(&self.lease, due),
+            (None, Some(life)) => self.keeper.queue_burial(&self.lease, now.after(life.remaining(now))),
+            (None, None) => {}
+        }
         fault
     }
 }

@@ -103,17 +103,13 @@ fn ripe_below(ttl: Duration, min_ttl: Duration) -> Duration {
 /// For how long a fault is remembered, so that a loop at the caller is none at the vendor.
 /// `failures` counts the ones in a row, this one included.
 pub fn remembered_for(fault: &Fault, failures: u32) -> Duration {
-    if let Some(hint) = fault.retry_hint() {
-        return hint;
-    }
-    if !fault.is_transient() {
-        return Duration::from_secs(5);
-    }
-    // After a first failure the next caller may try at once; then 1, 2, 4, 8 s.
-    match failures {
+    let by_kind = match failures {
+        _ if !fault.is_transient() => Duration::from_secs(5),
+        // After a first failure the next caller may try at once; then 1, 2, 4, 8 s.
         0 | 1 => Duration::ZERO,
         more => Duration::from_secs(1 << (more - 2).min(3)),
-    }
+    };
+    by_kind.max(fault.retry_hint().unwrap_or_default())
 }
 
 /// How long to wait between attempts in the background while a thing in hand still serves: a

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{Lease, Source, flight};
+use super::{Lease, Source, State, flight};
 use crate::lifecycle::Tasks;
 use crate::model::{Clock, Lifetime, Moment, Urgency};
 
@@ -73,33 +73,33 @@ impl<S: Source> Keeper<S> {
         fastrand::f64()
     }
 
-    pub(super) fn schedule_renewal(&self, lease: &Arc<Lease<S>>, life: &Lifetime) {
-        let due = match self.rhythm.every {
-            Some(every) => self.clock.now().after(every),
-            None => {
-                let due = lease.source().policy().renewal_due(life, self.chance());
-                // A thing that is born ripe is renewed no faster than this. Where the issuer keeps our
-                // promise, half of the floor is left as time for the renewal.
-                let short = lease.source().policy().is_too_much_for(life.ttl());
-                let floor = if short { self.rhythm.floor } else { self.rhythm.floor / 2 };
-                let floor = self.clock.now().after(floor);
-                if due.boot < floor.boot { floor } else { due }
-            }
-        };
-        self.schedule(lease, due);
-    }
-
-    pub(super) fn schedule_retry(&self, lease: &Arc<Lease<S>>, quiet: Duration, serves: bool) {
-        // Without a value in hand, only things that nobody needs to ask for are tried again.
-        if serves || self.rhythm.idle.is_none() {
-            let after = quiet.max(Duration::from_secs(1)).min(self.rhythm.every.unwrap_or(Duration::MAX));
-            self.schedule(lease, self.clock.now().after(after));
+    /// When a thing with this life is to be renewed.
+    pub(super) fn renewal_due(&self, source: &S, life: &Lifetime) -> Moment {
+        let now = self.clock.now();
+        if let Some(every) = self.rhythm.every {
+            return now.after(every);
         }
+        let due = source.policy().renewal_due(life, self.chance());
+        // A thing that is born ripe is renewed no faster than the floor allows.
+        let floor = now.after(self.rhythm.floor);
+        if due.boot < floor.boot { floor } else { due }
     }
 
-    fn schedule(&self, lease: &Arc<Lease<S>>, due: Moment) {
-        lease.lock().scheduled = Some(due.boot);
+    /// When to try again after a failure, if at all: without a value in hand, only things that
+    /// nobody needs to ask for are tried again.
+    pub(super) fn retry_due(&self, quiet: Duration, serves: bool) -> Option<Moment> {
+        let after = quiet.max(Duration::from_secs(1)).min(self.rhythm.every.unwrap_or(Duration::MAX));
+        (serves || self.rhythm.idle.is_none()).then(|| self.clock.now().after(after))
+    }
+
+    /// Puts a renewal into the queue; the lease's `scheduled` says the same time.
+    pub(super) fn queue_renewal(&self, lease: &Arc<Lease<S>>, due: Moment) {
         self.push(Due { at: due.boot, errand: Errand::Renew, lease: Arc::downgrade(lease) });
+    }
+
+    /// Looks after a lease once more when its value has expired, to free it.
+    pub(super) fn queue_burial(&self, lease: &Arc<Lease<S>>, at: Moment) {
+        self.push(Due { at: at.boot, errand: Errand::Bury, lease: Arc::downgrade(lease) });
     }
 
     fn push(&self, due: Due<S>) {
@@ -154,18 +154,30 @@ impl<S: Source> Keeper<S> {
         }
         state.scheduled = None;
         let in_the_air = state.flight.is_some();
-        let asked = state.last_asked;
-        let left = state.held.as_ref().map(|held| held.lifetime.remaining(now));
+        let life = state.held.as_ref().map(|held| held.lifetime);
+        let forgotten = self.is_forgotten(lease.source(), &state, now);
         drop(state);
-        let forgotten = self.rhythm.idle.is_some_and(|idle| asked.is_none_or(|then| now.since(then) >= idle));
+        let left = life.map(|life| life.remaining(now)).unwrap_or_default();
         if in_the_air {
             // The landing will set the next time.
-        } else if !forgotten && !lease.source().is_retired() {
-            flight::start(lease, self, Urgency::Ahead);
+        } else if forgotten || lease.source().is_retired() {
+            self.queue_burial(lease, now.after(left));
         } else {
-            let at = now.after(left.unwrap_or_default()).boot;
-            self.push(Due { at, errand: Errand::Bury, lease: Arc::downgrade(lease) });
+            // With nothing left in hand, somebody may well be waiting by the time it lands.
+            let urgency = if left.is_zero() { Urgency::Waited } else { Urgency::Ahead };
+            flight::start(lease, self, urgency);
         }
+    }
+
+    /// Whether nobody asks for it any more. What lives hardly longer than promised would be renewed
+    /// all the time, and so is renewed only as often as somebody asks.
+    fn is_forgotten(&self, source: &S, state: &State<S>, now: Moment) -> bool {
+        let Some(idle) = self.rhythm.idle else { return false };
+        let Some(asked) = state.last_asked else { return true };
+        let usable = state.held.as_ref().map(|held| held.lifetime.ttl().saturating_sub(source.policy().min_ttl));
+        let brief = usable.is_some_and(|usable| usable < self.rhythm.floor * 6);
+        let unasked = state.landed.is_some_and(|landed| landed.boot > asked.boot);
+        now.since(asked) >= idle || (brief && unasked)
     }
 }
 

@@ -164,6 +164,34 @@ impl<S: Source> Lease<S> {
         }
     }
 
+    /// What can be answered without any flight: a hit, or the memory of a failure. `None` means that
+    /// [`Lease::ask`] would wait.
+    pub fn at_hand(
+        self: &Arc<Self>,
+        keeper: &Arc<Keeper<S>>,
+        policy: &Policy,
+    ) -> Option<Result<(Grant<S::Item>, How), Fault>> {
+        match self.judge(keeper, policy, keeper.clock().now()) {
+            Verdict::Serve(grant, how) => Some(Ok((grant, how))),
+            Verdict::ServeAndRenew(grant, how) => {
+                flight::start(self, keeper, Urgency::Ahead);
+                Some(Ok((grant, how)))
+            }
+            Verdict::Refuse(fault) => Some(Err(fault)),
+            Verdict::Await(_) | Verdict::Fetch => None,
+        }
+    }
+
+    /// Takes over a value that another lease of the same thing held.
+    pub fn adopt(self: &Arc<Self>, keeper: &Arc<Keeper<S>>, grant: Grant<S::Item>) {
+        let due = keeper.renewal_due(&self.source, &grant.lifetime);
+        let mut state = self.lock();
+        state.held = Some(grant);
+        state.scheduled = Some(due.boot);
+        drop(state);
+        keeper.queue_renewal(self, due);
+    }
+
     /// What is held, good or not; for those who only look.
     pub fn held(&self) -> Option<Grant<S::Item>> {
         self.lock().held.clone()

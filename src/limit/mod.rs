@@ -9,6 +9,7 @@ mod window;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +31,11 @@ pub struct Limiter {
     queue: Arc<Queue>,
     per_viewer: RateLimiter<u64, HashMapStateStore<u64>, Ticks, NoOpMiddleware<Nanos>>,
     hasher: std::hash::RandomState,
+    /// Loads whose tokens are being minted.
+    coming: AtomicUsize,
+    /// The second in which quiet viewers were last forgotten.
+    swept: AtomicU64,
+    clock: Clock,
 }
 
 /// Beyond so many viewers, those that have been quiet are forgotten.
@@ -41,9 +47,12 @@ impl Limiter {
         let per_viewer = Quota::per_second(NonZeroU32::new(limit.per_viewer_per_second).unwrap_or(NonZeroU32::MIN));
         Limiter {
             queue: Queue::new(&limit, clock.clone(), tasks),
-            per_viewer: RateLimiter::new(per_viewer, HashMapStateStore::default(), Ticks(clock)),
+            per_viewer: RateLimiter::new(per_viewer, HashMapStateStore::default(), Ticks(clock.clone())),
             limit,
             hasher: std::hash::RandomState::new(),
+            coming: AtomicUsize::new(0),
+            swept: AtomicU64::new(0),
+            clock,
         }
     }
 
@@ -57,15 +66,21 @@ impl Limiter {
         self.queue.waiting()
     }
 
-    /// Refuses early what could not even queue up, before a mint is spent on it.
+    /// Announces a load whose token has yet to be minted. What could not even queue up is refused
+    /// now, before a mint is spent on it.
     ///
     /// # Errors
     /// [`Code::LoadLimited`].
-    pub fn room(&self, viewer: &str, metrics: &LoadMetrics) -> Result<(), Fault> {
-        self.queue.room(self.hasher.hash_one(viewer)).map_err(|after| {
-            metrics.rejected(LoadRejection::Limited);
-            limited(after)
-        })
+    pub fn announce(&self, viewer: &str, metrics: &LoadMetrics) -> Result<Coming<'_>, Fault> {
+        let coming = self.coming.fetch_add(1, Ordering::Relaxed);
+        let coming_one = Coming(&self.coming);
+        match self.queue.room(self.hasher.hash_one(viewer), coming) {
+            Ok(()) => Ok(coming_one),
+            Err(after) => {
+                metrics.rejected(LoadRejection::Limited);
+                Err(limited(after))
+            }
+        }
     }
 
     /// Waits for the start of a load of this viewer. Returns how long that took.
@@ -75,9 +90,7 @@ impl Limiter {
     /// to ask again.
     pub async fn start(&self, viewer: &str, metrics: &LoadMetrics) -> Result<Duration, Fault> {
         let viewer = self.hasher.hash_one(viewer);
-        if self.per_viewer.len() > MANY_VIEWERS {
-            self.per_viewer.retain_recent();
-        }
+        self.forget_quiet_viewers();
         if self.per_viewer.check_key(&viewer).is_err() {
             metrics.rejected(LoadRejection::ViewerLimited);
             let detail = "this viewer has started as many dashboards in this second as the config allows";
@@ -93,6 +106,25 @@ impl Limiter {
                 Err(limited(after))
             }
         }
+    }
+}
+
+impl Limiter {
+    /// At most once a second: it looks at every viewer.
+    fn forget_quiet_viewers(&self) {
+        let second = self.clock.now().boot / 1_000_000_000;
+        if self.per_viewer.len() > MANY_VIEWERS && self.swept.swap(second, Ordering::Relaxed) != second {
+            self.per_viewer.retain_recent();
+        }
+    }
+}
+
+/// A load whose token is being minted.
+pub struct Coming<'a>(&'a AtomicUsize);
+
+impl Drop for Coming<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -121,6 +153,10 @@ impl Limiters {
             return Arc::clone(limiter);
         }
         let limiter = Arc::new(Limiter::new(limit.clone(), self.clock.clone(), self.tasks.clone()));
+        if by_host.contains_key(host) {
+            // What the old one let through in this window counts at the vendor all the same.
+            limiter.queue.exhaust();
+        }
         by_host.insert(host.to_owned(), Arc::clone(&limiter));
         limiter
     }

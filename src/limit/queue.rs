@@ -64,9 +64,18 @@ impl Queue {
         self.lock().waiting
     }
 
-    /// Whether one more of this viewer could queue up; else how long it would have to wait.
-    pub(super) fn room(&self, viewer: u64) -> Result<(), Duration> {
+    /// Closes the gate for one window.
+    pub(super) fn exhaust(&self) {
+        self.lock().window.exhaust();
+    }
+
+    /// Whether one more of this viewer could queue up behind those who wait and those who are
+    /// `coming`; else how long it would have to wait.
+    pub(super) fn room(&self, viewer: u64, coming: usize) -> Result<(), Duration> {
         let state = self.lock();
+        if state.waiting + coming >= self.max_waiting.max(self.starts) {
+            return Err(self.span);
+        }
         self.admit(&state, state.ahead_of(viewer))
     }
 

@@ -44,6 +44,11 @@ impl Window {
         Window { cells, next: 0, ticks }
     }
 
+    /// Takes every start of the present window.
+    pub(super) fn exhaust(&mut self) {
+        while self.start().is_ok() {}
+    }
+
     /// Starts one, or says how long until the next may start.
     pub(super) fn start(&mut self) -> Result<(), Duration> {
         let Some(cell) = self.cells.get(self.next) else { return Ok(()) };

@@ -1,10 +1,13 @@
 //! Secrets from files and variables, leased like everything else: a file is read again every few
 //! seconds, and what cannot be used (missing, empty, half written) leaves the old one in place.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use zeroize::Zeroizing;
 
 use crate::config::{Environment, SecretRef};
 use crate::lease::{Keeper, Lease, Policy, Rhythm, Source};
@@ -171,12 +174,17 @@ impl Source for SecretFile {
 /// What is wrong, for a metric and for people.
 pub async fn read_text(path: &Path) -> Result<String, (Reading, String)> {
     let path = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || {
+    let read = tokio::task::spawn_blocking(move || -> std::io::Result<Zeroizing<String>> {
         let metadata = std::fs::metadata(&path)?;
+        if !metadata.is_file() {
+            return Err(std::io::Error::other("is not a file"));
+        }
         if metadata.len() > MOST_BYTES {
             return Err(std::io::Error::other("is over 64 KiB, which is no secret"));
         }
-        std::fs::read_to_string(&path)
+        let mut text = Zeroizing::new(String::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1));
+        std::fs::File::open(&path)?.take(MOST_BYTES).read_to_string(&mut text)?;
+        Ok(text)
     });
     let text = read.await.map_err(|_| (Reading::Unreadable, "reading was interrupted".to_owned()))?;
     let text = text.map_err(|error| (Reading::Unreadable, error.to_string()))?;

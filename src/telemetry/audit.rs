@@ -25,6 +25,8 @@ pub struct Audit(Option<Arc<Trail>>);
 struct Trail {
     lines: Mutex<Lines>,
     bell: Condvar,
+    /// Held while lines are on their way out, so that a flush does not overtake them.
+    writing: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -72,7 +74,7 @@ impl Audit {
 
     /// Writes to stderr until the process ends.
     pub fn to_stderr() -> Audit {
-        let trail = Arc::new(Trail { lines: Mutex::default(), bell: Condvar::new() });
+        let trail = Arc::new(Trail { lines: Mutex::default(), bell: Condvar::new(), writing: Mutex::default() });
         let writer = Arc::clone(&trail);
         let spawned = std::thread::Builder::new().name("audit".into()).spawn(move || writer.write_for_ever());
         if spawned.is_err() {
@@ -121,6 +123,7 @@ impl Trail {
     }
 
     fn write_out(&self) {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let text = std::mem::take(&mut lines.text);
         let lost = std::mem::take(&mut lines.lost);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub use service::{ServiceSource, ServiceStatus, ServiceTokens};
-pub use viewer::{IdRules, Served, ViewerToken, ViewerTokens, check};
+pub use viewer::{Asked, IdRules, Served, ViewerSource, ViewerToken, ViewerTokens, check};
 
 use crate::config;
 use crate::lease::Policy;
@@ -58,6 +58,11 @@ impl Upstream {
     fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Relaxed)
     }
+
+    /// Whether `other` is the same principal at the same workspace, so that its service token is ours.
+    pub fn is_same_principal(&self, other: &config::Upstream) -> bool {
+        self.config.host == other.host && self.config.auth == other.auth
+    }
 }
 
 /// A named thing that can be shown.
@@ -72,6 +77,7 @@ pub struct Embed {
     pub place: String,
     /// What all its keys begin with.
     key_prefix: Vec<u8>,
+    retired: AtomicBool,
 }
 
 impl Embed {
@@ -83,7 +89,17 @@ impl Embed {
             config,
             upstream,
             metrics,
+            retired: AtomicBool::new(false),
         }
+    }
+
+    /// Ends renewals: the config has this embed no more, or another one in its place.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed) || self.upstream.is_retired()
     }
 
     /// How much life its tokens must have left.

@@ -40,12 +40,13 @@ impl ServiceTokens {
         Keeper::start(clock, tasks, rhythm)
     }
 
-    /// A lease on the service token of `vendor`, which begins to be fetched at once.
+    /// A lease on the service token of `vendor`, which begins with `seed` or to be fetched at once.
     pub fn new(
         name: &str,
         vendor: Arc<Vendor>,
         metrics: Arc<UpstreamMetrics>,
         keeper: Arc<Keeper<ServiceSource>>,
+        seed: Option<Grant<Token>>,
     ) -> ServiceTokens {
         let source = ServiceSource {
             name: name.to_owned(),
@@ -56,8 +57,14 @@ impl ServiceTokens {
             was_got: AtomicBool::new(false),
         };
         let lease = Lease::new(source);
-        // As if somebody waited: the start should not fail for one lost packet.
-        lease.fetch_now(&keeper);
+        match seed {
+            Some(grant) => {
+                lease.source().was_got.store(true, Ordering::Relaxed);
+                lease.adopt(&keeper, grant);
+            }
+            // As if somebody waited: the start should not fail for one lost packet.
+            None => lease.fetch_now(&keeper),
+        }
         ServiceTokens { lease, keeper }
     }
 
@@ -85,6 +92,11 @@ impl ServiceTokens {
         }
     }
 
+    /// What is held, for a successor after a reload.
+    pub fn held(&self) -> Option<Grant<Token>> {
+        self.lease.held()
+    }
+
     pub(super) fn retire(&self) {
         self.lease.source().retired.store(true, Ordering::Relaxed);
     }
@@ -105,6 +117,9 @@ impl Source for ServiceSource {
 
     async fn fetch(&self, urgency: Urgency) -> Result<(Token, Lifetime), Fault> {
         let result = self.vendor.service_token(urgency).await;
+        if self.is_retired() {
+            return result; // A successor of the same name counts for itself.
+        }
         match &result {
             Ok((token, life)) => {
                 self.was_got.store(true, Ordering::Relaxed);

@@ -84,8 +84,11 @@ impl Store {
     }
 
     /// Frees a lease whose token has expired.
-    pub(super) fn drop_expired(&self, key: &[u8]) {
-        self.tokens.invalidate(key);
+    pub(super) fn drop_expired(&self, source: &ViewerSource) {
+        let key = &source.key()[..];
+        if self.get(key).is_some_and(|lease| std::ptr::eq(lease.source(), source)) {
+            self.tokens.invalidate(key);
+        }
     }
 
     /// How many tokens, and their bytes. moka keeps books lazily, so it is told to do it now.

@@ -1,6 +1,7 @@
 //! One tightly scoped token per viewer and embed.
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::config::{Cache, IdPrivacy};
 use crate::lease::{Grant, How, Keeper, Lease, Policy, Rhythm, Source};
 use crate::lifecycle::Tasks;
 use crate::model::clock::rfc3339;
-use crate::model::{Clock, Code, Fault, Lifetime, Token, Urgency, Viewer};
+use crate::model::{Clock, Code, Fault, Lifetime, Secret, Token, Urgency, Viewer};
 use crate::telemetry::audit::Pseudonyms;
 use crate::telemetry::metrics::{UpstreamMetrics, Warning};
 use crate::vendor::{Mint, MintFault, Minted};
@@ -29,13 +30,37 @@ pub struct ViewerToken {
     pub expires_at: Box<str>,
 }
 
+/// One ask, with its lease found.
+pub struct Asked<'a> {
+    tokens: &'a ViewerTokens,
+    lease: Arc<Lease<ViewerSource>>,
+}
+
+impl Asked<'_> {
+    /// What can be answered from memory; `None` means that [`Asked::wait`] would wait.
+    pub fn at_hand(&self, policy: &Policy) -> Option<Result<Served, Fault>> {
+        let answer = self.lease.at_hand(&self.tokens.keeper, policy)?;
+        Some(answer.map(|(grant, how)| Served { grant, how, lease: Arc::clone(&self.lease) }))
+    }
+
+    /// The token: from memory, or minted.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn wait(&self, policy: &Policy) -> Result<Served, Fault> {
+        let (grant, how) = self.lease.ask(&self.tokens.keeper, policy).await?;
+        Ok(Served { grant, how, lease: Arc::clone(&self.lease) })
+    }
+}
+
 /// How one ask was met.
 pub struct Served {
     /// The token and its life.
     pub grant: Grant<ViewerToken>,
     /// From where.
     pub how: How,
-    lease: Arc<Lease<ViewerSource>>,
+    /// Its lease.
+    pub lease: Arc<Lease<ViewerSource>>,
 }
 
 impl Served {
@@ -49,8 +74,33 @@ impl Served {
 pub struct IdRules {
     /// What the vendor sees.
     pub privacy: IdPrivacy,
-    /// The key of the hashes.
+    /// The hashes.
     pub pseudonyms: Pseudonyms,
+    /// The key of the hashes, if the operator gave one.
+    pub key: Option<Arc<Secret>>,
+    generation: u64,
+}
+
+impl IdRules {
+    /// Rules of their own generation: tokens minted under other rules are not theirs.
+    pub fn new(privacy: IdPrivacy, key: Option<Arc<Secret>>) -> IdRules {
+        static GENERATIONS: AtomicU64 = AtomicU64::new(0);
+        let pseudonyms = match &key {
+            Some(key) => Pseudonyms::keyed(key),
+            None => Pseudonyms::of_this_process(),
+        };
+        IdRules { privacy, pseudonyms, key, generation: GENERATIONS.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// Whether these say the same.
+    pub fn are(&self, privacy: IdPrivacy, key: Option<&Secret>) -> bool {
+        let same_key = match (&self.key, key) {
+            (Some(own), Some(other)) => own.same_as(other),
+            (None, None) => true,
+            _ => false,
+        };
+        self.privacy == privacy && same_key
+    }
 }
 
 thread_local! {
@@ -71,20 +121,9 @@ impl ViewerTokens {
         ViewerTokens { store: Arc::new(Store::new(cache.max_size)), keeper: Keeper::start(clock, tasks, rhythm) }
     }
 
-    /// The token of this viewer for this embed: from memory, or minted.
-    ///
-    /// # Errors
-    /// Why there is none.
-    pub async fn token(
-        &self,
-        embed: &Arc<Embed>,
-        viewer: &Viewer,
-        policy: &Policy,
-        ids: &IdRules,
-    ) -> Result<Served, Fault> {
-        let lease = self.lease(embed, viewer, ids);
-        let (grant, how) = lease.ask(&self.keeper, policy).await?;
-        Ok(Served { grant, how, lease })
+    /// Looks up the token of this viewer for this embed.
+    pub fn token(&self, embed: &Arc<Embed>, viewer: &Viewer, ids: &IdRules) -> Asked<'_> {
+        Asked { tokens: self, lease: self.lease(embed, viewer, ids) }
     }
 
     /// Tokens in memory, and their estimated bytes.
@@ -95,6 +134,7 @@ impl ViewerTokens {
     fn lease(&self, embed: &Arc<Embed>, viewer: &Viewer, ids: &IdRules) -> Arc<Lease<ViewerSource>> {
         KEY.with_borrow_mut(|buffer| {
             buffer.clear();
+            buffer.extend_from_slice(&ids.generation.to_be_bytes());
             buffer.extend_from_slice(&embed.key_prefix);
             key::viewer(buffer, viewer);
             self.store.get(buffer).unwrap_or_else(|| {
@@ -205,12 +245,12 @@ impl Source for ViewerSource {
 
     fn lapsed(&self) {
         if let Some(store) = self.store.upgrade() {
-            store.drop_expired(&self.key);
+            store.drop_expired(self);
         }
     }
 
     fn is_retired(&self) -> bool {
-        self.embed.upstream.is_retired()
+        self.embed.is_retired()
     }
 }
 

@@ -70,11 +70,12 @@ impl Client {
         urgency: Urgency,
         parse: impl Fn(&Reply) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let deadline = Instant::now() + self.upstream.timeouts.request;
+        // Queueing behind other renewals is not the vendor's delay.
         let _ahead = match urgency {
             Urgency::Ahead => self.seats_ahead.acquire().await.ok(),
             Urgency::Waited => None,
         };
+        let deadline = Instant::now() + self.upstream.timeouts.request;
         let mut attempt = 1;
         loop {
             self.keep_silence(deadline).await?;

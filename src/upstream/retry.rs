@@ -19,7 +19,7 @@ pub fn is_transient(status: StatusCode) -> bool {
 }
 
 /// The pause before attempt `attempt + 1`, or `None` when it is the last one or the pause does not
-/// fit into what is `left` of the deadline. Full jitter, after "Exponential Backoff And Jitter"
+/// fit into what is `left` of the deadline. Equal jitter, after "Exponential Backoff And Jitter"
 /// (AWS Architecture Blog); the vendor's own hint is a lower bound that jitter is added to.
 pub fn pause(retry: &Retry, attempt: u32, hint: Option<Duration>, left: Duration, chance: f64) -> Option<Duration> {
     if attempt >= retry.attempts {
@@ -27,7 +27,7 @@ pub fn pause(retry: &Retry, attempt: u32, hint: Option<Duration>, left: Duration
     }
     let ceiling = FIRST_PAUSE.saturating_mul(1 << (attempt - 1).min(16)).min(retry.max_backoff);
     let pause = match hint {
-        Some(hint) => hint + Duration::from_millis(250).mul_f64(chance),
+        Some(hint) => hint.max(ceiling / 2) + Duration::from_millis(250).mul_f64(chance),
         None => ceiling.mul_f64(0.5 + chance / 2.0),
     };
     (pause < left).then_some(pause)

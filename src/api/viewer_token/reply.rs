@@ -22,8 +22,6 @@ pub(super) struct Timing {
 const PAGE_CLIENT_MARGIN: Duration = Duration::from_secs(300);
 /// A page is not told to come back sooner, as far as the token's life allows it.
 const SHORTEST_REFRESH: Duration = Duration::from_secs(30);
-/// Less time than this before the page client's margin is no time: then the margin is lost anyway.
-const LEAST_ROOM: Duration = Duration::from_secs(5);
 
 /// What the page needs besides the token, in the words of the vendor's browser SDK.
 pub fn embed_block(embed: &Embed) -> Vec<u8> {
@@ -79,8 +77,11 @@ pub(super) fn render(show: &Show, hand_out: &HandOut, now: Moment, plain: bool) 
 /// of what it has left.
 fn refresh_in(left: Duration, min_ttl: Duration) -> Duration {
     let latest = left.saturating_sub(PAGE_CLIENT_MARGIN);
-    let refresh =
-        if latest < LEAST_ROOM { left / 2 } else { left.saturating_sub(min_ttl).max(SHORTEST_REFRESH).min(latest) };
+    let refresh = if latest < Duration::from_secs(1) {
+        left / 2
+    } else {
+        left.saturating_sub(min_ttl).max(SHORTEST_REFRESH).min(latest)
+    };
     refresh.max(Duration::from_secs(1))
 }
 
@@ -91,8 +92,8 @@ fn server_timing(how: How, timing: &Timing) -> HeaderValue {
         How::Coalesced => "cache;desc=coalesced",
         How::Stale => "cache;desc=stale",
     };
-    if timing.minted_in.is_zero() && timing.waited.is_zero() {
-        return HeaderValue::from_static(cache);
+    if how == How::Hit && timing.waited.is_zero() {
+        return HeaderValue::from_static("cache;desc=hit, limiter;dur=0.0, mint;dur=0.0");
     }
     let millis = |span: Duration| span.as_secs_f64() * 1000.0;
     let text = format!("{cache}, limiter;dur={:.1}, mint;dur={:.1}", millis(timing.waited), millis(timing.minted_in));
@@ -125,7 +126,7 @@ mod tests {
         fn a_page_never_loops_and_is_never_late(left in 0u64..90_000, min_ttl in 301u64..4000) {
             let refresh = refresh_in(secs(left), secs(min_ttl));
             prop_assert!(refresh >= secs(1));
-            if left >= 305 {
+            if left >= 301 {
                 prop_assert!(refresh <= secs(left - 300));
             }
             if left >= 330 {

@@ -104,6 +104,9 @@ pub(super) fn base_url(text: &str, insecure_allowed: bool) -> Result<BaseUrl, St
         }
     };
     let authority = rest.strip_suffix('/').unwrap_or(rest).to_ascii_lowercase();
+    // One workspace has one limit, however its host is written.
+    let default_port = if https { ":443" } else { ":80" };
+    let authority = authority.strip_suffix(default_port).unwrap_or(&authority).to_owned();
     let parsed: http::uri::Authority =
         authority.parse().map_err(|_| format!("`{text}` is not a URL such as https://acme.cloud.databricks.com"))?;
     if authority.contains('@') || parsed.host().is_empty() || authority.ends_with(':') {

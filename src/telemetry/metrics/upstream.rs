@@ -64,8 +64,9 @@ impl Families {
         UpstreamMetrics {
             calls,
             durations: Histograms::resolve::<Operation>(&self.durations, name),
-            expiry: self.expiry.with_label_values(&[name]),
-            last_success: self.last_success.with_label_values(&[name]),
+            name: name.to_owned(),
+            expiry: self.expiry.clone(),
+            last_success: self.last_success.clone(),
             refreshes: Counters::resolve::<CallOutcome>(&self.refreshes, &[name]),
             viewer_tokens: self.viewer_tokens.with_label_values(&[name]),
             viewer_token_bytes: self.viewer_token_bytes.with_label_values(&[name]),
@@ -116,8 +117,10 @@ impl LoadFamilies {
 pub struct UpstreamMetrics {
     calls: [Counters; 4],
     durations: Histograms,
-    expiry: IntGauge,
-    last_success: IntGauge,
+    name: String,
+    // Made with the first success: an expiry of 1970 would set off every alert.
+    expiry: IntGaugeVec,
+    last_success: IntGaugeVec,
     refreshes: Counters,
     viewer_tokens: IntGauge,
     viewer_token_bytes: IntGauge,
@@ -136,9 +139,16 @@ impl UpstreamMetrics {
 
     /// A service token was got.
     pub fn service_token_got(&self, expires_at: i64, now: i64) {
-        self.expiry.set(expires_at);
-        self.last_success.set(now);
+        self.expiry.with_label_values(&[&self.name]).set(expires_at);
+        self.last_success.with_label_values(&[&self.name]).set(now);
         self.refreshes.inc(CallOutcome::Ok);
+    }
+
+    /// The config has this upstream no more.
+    pub fn gone(&self) {
+        // An error says that there never was a success.
+        let _ = self.expiry.remove_label_values(&[&self.name]);
+        let _ = self.last_success.remove_label_values(&[&self.name]);
     }
 
     /// A service token was not got.

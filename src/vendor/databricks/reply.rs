@@ -80,7 +80,7 @@ fn seconds(value: &Value) -> Option<Duration> {
         _ => return None,
     };
     let whole = seconds.floor();
-    (whole >= 1.0).then(|| Duration::try_from_secs_f64(whole).unwrap_or(Duration::MAX))
+    (whole >= 1.0 && whole.is_finite()).then(|| Duration::try_from_secs_f64(whole).unwrap_or(Duration::MAX))
 }
 
 /// Reads token info.

@@ -6,6 +6,7 @@ use form_urlencoded::Serializer;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use zeroize::Zeroizing;
 
 use super::{Mint, TokenInfo};
 use crate::model::{Fault, Secret, Token};
@@ -65,8 +66,9 @@ pub(super) fn token_call(
         body.append_pair("client_id", credential.client_id());
     } else {
         body.append_pair("grant_type", "client_credentials");
-        let pair = format!("{}:{}", credential.client_id(), proof.expose());
-        headers.push((AUTHORIZATION, sensitive(&format!("Basic {}", STANDARD.encode(pair)))?));
+        let pair = Zeroizing::new(format!("{}:{}", credential.client_id(), proof.expose()));
+        let basic = Zeroizing::new(format!("Basic {}", Zeroizing::new(STANDARD.encode(&*pair)).as_str()));
+        headers.push((AUTHORIZATION, sensitive(&basic)?));
     }
     body.extend_pairs(&form.0);
     Ok(Call { operation, method: Method::POST, path: "/oidc/v1/token".to_owned(), headers, body: body.finish().into() })

@@ -1,0 +1,115 @@
+//! Instructions per hit, counted by callgrind: the gate of the hot path.
+//!
+//! The real binary with everything on, and a bare hyper server, each run under valgrind three
+//! times: with some requests to warm up, with so many more GETs, with so many more POSTs. The
+//! differences are what those requests took; startup and mint cancel out. See benches/README.md.
+
+mod support;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+
+use support::Limits;
+use support::client::{Connection, Request};
+use support::process::{self, Child};
+use support::vendor::Vendor;
+
+/// What a hit may take: reference figures of prototypes with the same parts, 10,100 and 15,244,
+/// and some room. In instructions, so the same on every machine and under any load (±0.2 %).
+const GET_GATE: u64 = 10_500;
+const POST_GATE: u64 = 16_500;
+
+/// Requests before counting begins: all that is made once has been made.
+const WARM_UP: usize = 300;
+/// Requests that are counted.
+const COUNTED: usize = 3_000;
+
+/// Others, measured in the same way: name, GET, POST.
+const ANCHORS: [(&str, &str, &str); 4] = [
+    ("  anchor: bare hyper", "6,830", "8,831"),
+    ("  anchor: nginx `return 200`", "7,567", "8,749"),
+    ("  anchor: prototype", "10,100", "15,244"),
+    ("  anchor: nais/texas, telemetry off", "", "70,105"),
+];
+
+fn main() -> Result<ExitCode> {
+    if support::bare::serve_if_asked()? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    ensure!(process::is_there("valgrind"), "the instructions are counted by valgrind: apt-get install valgrind");
+    let vendor = Vendor::start()?;
+    let binary = process::binary();
+    let body = {
+        let sidecar = support::sidecar(&[], &binary, &vendor, Limits::High)?;
+        let port = sidecar.ports.listen;
+        support::body_length(&support::answer(port, &Request::get(port, "v-1"))?)?
+    };
+    let own = Cost::of(|wrapper| support::sidecar(wrapper, &binary, &vendor, Limits::High), "sidemint")?;
+    let bare = Cost::of(|wrapper| support::bare(wrapper, body), "bare")?;
+    println!("instructions per hit, {body} bytes of body, keep-alive   {:>8} {:>8}", "GET", "POST");
+    row("sidemint, everything on", &number(own.get), &number(own.post));
+    row("bare hyper, constant body", &number(bare.get), &number(bare.post));
+    row("sidemint's own", &number(own.get.saturating_sub(bare.get)), &number(own.post.saturating_sub(bare.post)));
+    row("gate", &number(GET_GATE), &number(POST_GATE));
+    ANCHORS.iter().for_each(|(name, get, post)| row(name, get, post));
+    let holds = own.get <= GET_GATE && own.post <= POST_GATE;
+    println!("{}", if holds { "the gate holds" } else { "THE GATE IS BROKEN" });
+    Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Instructions per request.
+struct Cost {
+    get: u64,
+    post: u64,
+}
+
+impl Cost {
+    fn of(start: impl Fn(&[&str]) -> Result<Child>, name: &str) -> Result<Cost> {
+        let idle = counted(&start, name, |_| None)?;
+        let get = counted(&start, &format!("{name}-get"), |port| Some(Request::get(port, "v-1")))?;
+        let post = counted(&start, &format!("{name}-post"), |port| Some(Request::post(port, "v-1", "load")))?;
+        let each = |total: u64| total.saturating_sub(idle) / COUNTED as u64;
+        Ok(Cost { get: each(get), post: each(post) })
+    }
+}
+
+/// Runs a server under callgrind, warms it up, lets it answer what is counted, and ends it.
+fn counted(
+    start: impl Fn(&[&str]) -> Result<Child>,
+    name: &str,
+    request: impl Fn(u16) -> Option<Request>,
+) -> Result<u64> {
+    let folder = tempfile::tempdir()?;
+    // To look into the profile, name a folder to keep it in; see benches/README.md.
+    let kept = std::env::var("SIDEMINT_BENCH_PROFILES").ok();
+    let folder = kept.as_deref().map_or(folder.path(), Path::new);
+    let out = format!("--callgrind-out-file={}", folder.join(format!("callgrind.{name}")).display());
+    let server = start(&["valgrind", "--tool=callgrind", &out])?;
+    let port = server.ports.listen;
+    let mut connection = Connection::open_patiently(port)?;
+    connection.repeat(&Request::get(port, "v-1"), WARM_UP)?;
+    connection.repeat(&Request::post(port, "v-1", "load"), WARM_UP)?;
+    if let Some(request) = request(port) {
+        connection.repeat(&request, COUNTED)?;
+    }
+    drop(connection);
+    collected(&server.end()?)
+}
+
+/// `==123== Collected : 1234`
+fn collected(stderr: &str) -> Result<u64> {
+    let line = stderr.lines().rev().find_map(|line| line.split_once("Collected :"));
+    let (_, count) = line.with_context(|| format!("valgrind has counted nothing: {stderr}"))?;
+    Ok(count.trim().parse()?)
+}
+
+fn row(name: &str, get: &str, post: &str) {
+    println!("{name:<56} {get:>8} {post:>8}");
+}
+
+/// With commas between the thousands.
+fn number(n: u64) -> String {
+    if n < 1000 { n.to_string() } else { format!("{},{:03}", number(n / 1000), n % 1000) }
+}

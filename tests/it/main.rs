@@ -1,0 +1,20 @@
+//! The whole program in process, on free ports beside the emulator: one module per behaviour.
+//!
+//! Sockets are real, and so is time, which is kept short. Tests wait for events, such as a line in the emulator's
+//! journal, and for a duration only where it is the promise itself. Names begin with the row of the vendor's test
+//! vectors (`row_`) or the rank of the acceptance table (`rank_`) that they hold.
+
+mod support;
+
+mod bad_asks;
+mod broken_lines;
+mod canaries;
+mod cold_and_warm;
+mod federation;
+mod forms;
+mod limits;
+mod mint_fields;
+mod probes;
+mod reload;
+mod secrets;
+mod vendor_faults;
