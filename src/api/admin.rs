@@ -102,7 +102,9 @@ fn startupz(site: &Site, snapshot: &Snapshot) -> Response {
         site.is_started.store(true, Ordering::Relaxed);
         return respond::text(200, "started, degraded: an upstream is down\n");
     }
-    respond::text(503, "waiting for the first service token of each upstream; see /status\n")
+    let faults = waiting.iter().filter_map(|status| status.failure.as_ref()).map(ToString::to_string);
+    let why: Vec<String> = std::iter::once("waiting for the first service token".to_owned()).chain(faults).collect();
+    respond::content(503, "text/plain; charset=utf-8", why.join("; ") + "\n")
 }
 
 fn quit(site: &Site, request: &Request) -> Response {

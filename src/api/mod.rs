@@ -106,12 +106,16 @@ impl Site {
 pub async fn handle(site: Arc<Site>, request: Request, peer: SocketAddr) -> Response {
     let snapshot = site.snapshot();
     let begin = site.clock.now();
-    let origin = match guard(&snapshot, &request) {
+    let origin = match guard(&snapshot, &request).await {
         Ok(Pass::Through { origin }) => origin.cloned(),
         Ok(Pass::Preflight(origin)) => return preflight(origin),
         Err(fault) => {
             site.note(&fault, None, None, begin, peer);
-            return refusal(&fault);
+            let response = refusal(&fault);
+            return match snapshot.rules.allowed_origin(request.headers()) {
+                Some(origin) => readable_by(origin, response),
+                None => response,
+            };
         }
     };
     let response = match route::find(request.method(), request.uri().path()) {
@@ -144,12 +148,20 @@ fn refusal(fault: &Fault) -> Response {
     response
 }
 
-fn guard<'a>(snapshot: &Snapshot, request: &'a Request) -> Result<Pass<'a>, Fault> {
+async fn guard<'a>(snapshot: &Snapshot, request: &'a Request) -> Result<Pass<'a>, Fault> {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    let check = |proof: &Proof<'_>| snapshot.rules.check(method, uri, headers, proof);
     match &snapshot.caller {
-        Caller::Anyone => snapshot.rules.check(method, uri, headers, &Proof::None),
-        Caller::Header => snapshot.rules.check(method, uri, headers, &Proof::Header),
-        Caller::Secret(secret) => snapshot.rules.check(method, uri, headers, &Proof::Secret(&*secret.current()?)),
+        Caller::Anyone => check(&Proof::None),
+        Caller::Header => check(&Proof::Header),
+        Caller::Secret(secret) => match check(&Proof::Secret(&secret.accepted()?)) {
+            // The caller may have read the new secret before we did.
+            Err(fault) if fault.code() == Code::CallerUnauthenticated => match secret.changed().await {
+                Some(changed) => check(&Proof::Secret(&[changed])),
+                None => Err(fault),
+            },
+            result => result,
+        },
     }
 }
 

@@ -27,6 +27,8 @@ struct UpstreamStatus {
     expires_at: Option<String>,
     expires_in: Option<u64>,
     last_error: Option<String>,
+    /// The vendor asked for a pause of so many more seconds.
+    paused_for: Option<u64>,
     loads_per_window: u32,
     window_seconds: f64,
     loads_waiting: usize,
@@ -98,6 +100,7 @@ fn upstream_status(upstream: &crate::tokens::Upstream) -> UpstreamStatus {
         expires_at: alive.map(|(at, _)| rfc3339(at)),
         expires_in: alive.map(|(_, left)| left.as_secs()),
         last_error: service.failure.map(|fault| fault.to_string()),
+        paused_for: upstream.vendor.paused_for().map(|rest| rest.as_secs() + 1),
         loads_per_window: upstream.config.load_limit.per_second,
         window_seconds: upstream.config.load_limit.window.as_secs_f64(),
         loads_waiting: upstream.limiter.waiting(),
@@ -162,11 +165,15 @@ fn upstream_row(upstream: &UpstreamStatus) -> Vec<String> {
         (Some(at), Some(left)) => format!("in {} ({at})", span(left)),
         _ => "–".to_owned(),
     };
+    let state = match upstream.paused_for {
+        Some(seconds) => format!("{}; vendor asked for a pause of {seconds} s", upstream.service_token),
+        None => upstream.service_token.to_owned(),
+    };
     let limit = format!("{} per {} s", upstream.loads_per_window, upstream.window_seconds);
     [
         upstream.name.clone(),
         upstream.host.clone(),
-        upstream.service_token.to_owned(),
+        state,
         expires,
         limit,
         upstream.loads_waiting.to_string(),

@@ -134,6 +134,7 @@ async fn hand_out(site: &Site, snapshot: &Snapshot, show: &Show, ask: &Ask, begi
 async fn read(snapshot: &Snapshot, request: Request) -> Result<Ask, Fault> {
     let server = &snapshot.config.server;
     let (head, incoming) = request.into_parts();
+    ask::check_headers(&head.headers, head.method == Method::GET)?;
     if head.method == Method::GET {
         body::none(&incoming)?;
         return ask::from_query(head.uri.query().unwrap_or_default(), &head.headers);

@@ -15,7 +15,10 @@ pub(super) async fn check(config: &ConfigArg, live: bool) -> Result<(), Failure>
     let environment = Environment::of_process();
     let loaded = config.load(&environment)?;
     let (upstreams, embeds) = (loaded.upstreams.len(), loaded.embeds.len());
-    println!("ok    config: {upstreams} upstream(s), {embeds} embed(s)");
+    say(&format!("ok    config: {upstreams} upstream(s), {embeds} embed(s)"));
+    for upstream in loaded.upstreams.values().filter(|upstream| upstream.workspace_id.is_none()) {
+        say(&format!("warn  upstream {} has no workspace_id, which the vendor's page client asks for", upstream.name));
+    }
     if live { walk(&loaded, environment).await } else { Ok(()) }
 }
 
@@ -24,7 +27,7 @@ async fn walk(config: &Config, environment: Environment) -> Result<(), Failure> 
     let mut failures = 0;
     for (name, upstream) in &config.upstreams {
         let Some(vendor) = vendors.get(name) else { continue };
-        println!("\nupstream {name} ({})", upstream.host);
+        say(&format!("\nupstream {name} ({})", upstream.host));
         let embeds = config.embeds.values().filter(|embed| embed.upstream.name == *name);
         if !walk_upstream(upstream, vendor, embeds.map(|embed| &**embed)).await {
             failures += 1;
@@ -46,7 +49,7 @@ async fn walk_upstream<'a>(upstream: &Upstream, vendor: &Vendor, embeds: impl It
     }
     let service = match vendor.service_token(Urgency::Waited).await {
         Ok((token, life)) => {
-            println!("ok    service token: lives {} s", life.ttl().as_secs());
+            say(&format!("ok    service token: lives {} s", life.ttl().as_secs()));
             crate::lease::Grant { item: std::sync::Arc::new(token), lifetime: life }
         }
         Err(fault) => return step("service token", Err(fault)),
@@ -71,10 +74,10 @@ async fn walk_upstream<'a>(upstream: &Upstream, vendor: &Vendor, embeds: impl It
 fn warn(embed: &Embed, minted: &crate::vendor::Minted) {
     let life = minted.lifetime.ttl();
     if life < embed.min_ttl {
-        println!("warn  tokens live {} s, less than min_ttl ({} s)", life.as_secs(), embed.min_ttl.as_secs());
+        say(&format!("warn  tokens live {} s, less than min_ttl ({} s)", life.as_secs(), embed.min_ttl.as_secs()));
     }
     if minted.lacks_claim {
-        println!("warn  the token has no custom.claim: the dashboard will refuse it");
+        say(&format!("warn  the token has no custom.claim: the dashboard will refuse it"));
     }
 }
 
@@ -83,7 +86,7 @@ async fn way(upstream: &Upstream) -> bool {
     let proxied =
         ["HTTPS_PROXY", "https_proxy"].iter().any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
     if proxied && upstream.host.https {
-        println!("skip  resolve, connect: HTTPS_PROXY is set");
+        say(&format!("skip  resolve, connect: HTTPS_PROXY is set"));
         return true;
     }
     let authority = &upstream.host.authority;
@@ -95,27 +98,33 @@ async fn way(upstream: &Upstream) -> bool {
     let addresses: Vec<_> = match tokio::net::lookup_host(&target).await {
         Ok(addresses) => addresses.collect(),
         Err(error) => {
-            println!("FAIL  resolve: {authority}: {error}; check `host` and the DNS of this machine or pod");
+            say(&format!("FAIL  resolve: {authority}: {error}; check `host` and the DNS of this machine or pod"));
             return false;
         }
     };
-    println!("ok    resolve: {} address(es)", addresses.len());
+    say(&format!("ok    resolve: {} address(es)", addresses.len()));
     for address in &addresses {
         let connect = tokio::net::TcpStream::connect(address);
         if let Ok(Ok(_)) = tokio::time::timeout(upstream.timeouts.connect.max(Duration::from_secs(1)), connect).await {
-            println!("ok    connect: {address}");
+            say(&format!("ok    connect: {address}"));
             return true;
         }
     }
-    println!("FAIL  connect: no address of {authority} answers; check firewalls, NetworkPolicy and egress rules");
+    say(&format!("FAIL  connect: no address of {authority} answers; check firewalls, NetworkPolicy and egress rules"));
     false
+}
+
+/// Prints a line; a reader that has gone (`| head`) is no failure.
+fn say(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 fn step(name: &str, result: Result<(), Fault>) -> bool {
     match result {
         Ok(()) => println!("ok    {name}"),
         Err(fault) => {
-            println!("FAIL  {name}: {}", fault.detail());
+            say(&format!("FAIL  {name}: {}", fault.detail()));
             return false;
         }
     }

@@ -47,12 +47,12 @@ async fn exchange(url: &str, method: &str, headers: &[(&str, &str)], body: Optio
         let body = response.into_body().collect().await?.to_bytes().to_vec();
         anyhow::Ok(Answer { status, body })
     };
+    // A server that closes right after its answer ends the connection in the same moment.
+    let mut answer = std::pin::pin!(answer);
     tokio::select! {
         biased;
-        answer = answer => answer,
-        ended = connection => {
-            ended?;
-            bail!("{authority} closed the connection without an answer")
-        }
+        answer = &mut answer => return answer,
+        ended = connection => ended?,
     }
+    answer.await.with_context(|| format!("{authority} closed the connection without an answer"))
 }

@@ -76,7 +76,7 @@ enum Command {
 #[derive(clap::Args)]
 struct ConfigArg {
     /// The config file
-    #[arg(long, env = "SIDEMINT_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "SIDEMINT_CONFIG", value_name = "FILE", value_parser = clap::value_parser!(PathBuf))]
     config: Option<PathBuf>,
 }
 
@@ -144,7 +144,7 @@ fn schema() -> Result<(), Failure> {
 impl ConfigArg {
     /// Reads the config file, or the environment if there is none.
     fn load(&self, environment: &Environment) -> Result<Config, Failure> {
-        let (name, result) = match &self.config {
+        let (name, result) = match self.config.as_ref().filter(|path| !path.as_os_str().is_empty()) {
             Some(path) => {
                 let text = std::fs::read_to_string(path)
                     .map_err(|error| Failure::Usage(vec![format!("{}: {error}", path.display())]))?;

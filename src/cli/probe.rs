@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{ConfigArg, Failure, http};
-use crate::config::Environment;
 use crate::config::units::Span;
+use crate::config::{self, Environment};
 
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -33,8 +33,8 @@ pub(super) async fn healthcheck(config: &ConfigArg) -> Result<(), Failure> {
     if answer.status == 200 { Ok(()) } else { Err(anyhow::anyhow!("{admin} answers {}", answer.status).into()) }
 }
 
-/// Where `run` would listen; a probe need not be able to read the secrets, nor does a config that
-/// was broken after the start matter to it.
+/// Where `run` would listen. Only that one key is looked for: a config that was broken after the
+/// start is refused by the running sidecar, and no reason to call it dead.
 fn admin_address(config: &ConfigArg) -> Result<SocketAddr, Failure> {
     let environment = Environment::of_process();
     let fallback = SocketAddr::from((Ipv4Addr::LOCALHOST, 8191));
@@ -43,7 +43,11 @@ fn admin_address(config: &ConfigArg) -> Result<SocketAddr, Failure> {
             let message = || Failure::Usage(vec![format!("SIDEMINT_ADMIN_LISTEN: `{address}` is not an address")]);
             address.replace("localhost:", "127.0.0.1:").parse().map_err(|_| message())?
         }
-        (Some(_), None) => config.load(&environment)?.admin.listen,
+        (Some(path), None) => {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            let listen = config::file::admin_listen(&text).unwrap_or_default();
+            listen.replace("localhost:", "127.0.0.1:").parse().unwrap_or(fallback)
+        }
         (None, None) => fallback,
     };
     let ip = match address.ip() {

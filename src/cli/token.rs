@@ -39,7 +39,8 @@ pub(super) struct Args {
 pub(super) async fn token(args: Args) -> Result<(), Failure> {
     let environment = Environment::of_process();
     let listen = environment.get("SIDEMINT_LISTEN").and_then(|list| list.split(',').next()).unwrap_or("127.0.0.1:8190");
-    let url = args.url.clone().unwrap_or_else(|| format!("http://{}", listen.trim()));
+    let listen = listen.trim().replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:");
+    let url = args.url.clone().unwrap_or_else(|| format!("http://{listen}"));
     let proof = match &args.caller_token_file {
         Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string())?.trim().to_owned(),
         None => "true".to_owned(),

@@ -9,8 +9,12 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
+pub use shapes::{Auth, Embed, Kind, LoadLimit, Retry, Timeouts, Upstream};
+
 use super::Problem;
 use super::units::{Bytes, Span};
+
+mod shapes;
 
 /// Reads a config file's text.
 ///
@@ -26,6 +30,24 @@ pub fn parse(text: &str) -> Result<File, Problem> {
         let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
         Problem { place, key: String::new(), message: message.replace('\n', " ") }
     })
+}
+
+/// The `admin.listen` of a config that may be wrong in any other way.
+pub fn admin_listen(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Loose {
+        admin: LooseAdmin,
+    }
+    #[derive(Deserialize)]
+    struct LooseAdmin {
+        listen: String,
+    }
+    serde_saphyr::from_str::<Loose>(text).ok().map(|loose| loose.admin.listen)
+}
+
+/// A section that is there but empty, its keys all commented out, is a section of defaults.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// A value and where it stands.
@@ -90,18 +112,25 @@ impl<'de> Deserialize<'de> for Off {
 #[schemars(title = "Sidemint configuration")]
 pub struct File {
     /// The token API for apps.
+    #[serde(deserialize_with = "or_default")]
     pub server: At<Server>,
     /// Health, metrics and status.
+    #[serde(deserialize_with = "or_default")]
     pub admin: At<Admin>,
     /// Logging and the audit trail.
+    #[serde(deserialize_with = "or_default")]
     pub log: Log,
     /// The cache of viewer tokens.
+    #[serde(deserialize_with = "or_default")]
     pub cache: Cache,
     /// Who the viewers are.
+    #[serde(deserialize_with = "or_default")]
     pub viewers: Viewers,
     /// Vendor systems that issue tokens, by name.
+    #[serde(deserialize_with = "or_default")]
     pub upstreams: BTreeMap<String, At<Upstream>>,
     /// What can be shown, by name.
+    #[serde(deserialize_with = "or_default")]
     pub embeds: BTreeMap<String, At<Embed>>,
 }
 
@@ -229,122 +258,6 @@ pub enum IdPrivacy {
     Hmac,
     /// Take any id as it is.
     Plain,
-}
-
-/// `upstreams.*.kind`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Databricks AI/BI dashboards.
-    Databricks,
-}
-
-/// `upstreams.*`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Upstream {
-    /// Which vendor.
-    pub kind: Kind,
-    /// The workspace, such as `https://acme.cloud.databricks.com`.
-    pub host: At<String>,
-    /// The workspace's id, which the page needs.
-    #[serde(default)]
-    pub workspace_id: Option<At<String>>,
-    /// The service credential; left out, it comes from the vendor's own environment variables.
-    #[serde(default)]
-    pub auth: Option<At<Auth>>,
-    /// How fast dashboards may start.
-    #[serde(default)]
-    pub load_limit: Option<At<LoadLimit>>,
-    /// Deadlines of calls to the vendor.
-    #[serde(default)]
-    pub timeouts: Timeouts,
-    /// Repetition of calls that failed in passing.
-    #[serde(default)]
-    pub retry: Retry,
-    /// More roots to trust, in PEM.
-    #[serde(default)]
-    pub ca_file: Option<At<PathBuf>>,
-    /// Allow http:// to a host that is not loopback; default false.
-    #[serde(default)]
-    pub allow_insecure_http: bool,
-    /// Must be false.
-    #[serde(default)]
-    #[schemars(skip)]
-    pub metadata_service: Option<Off>,
-    /// Must be false.
-    #[serde(default)]
-    #[schemars(skip)]
-    pub service_token_endpoint: Option<Off>,
-}
-
-/// `upstreams.*.auth`
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Auth {
-    /// The application id of the service principal.
-    pub client_id: Option<String>,
-    /// A file with its OAuth secret.
-    pub client_secret_file: Option<PathBuf>,
-    /// An environment variable with its OAuth secret.
-    pub client_secret_env: Option<String>,
-    /// A file with a federated token (for the service token only).
-    pub federated_token_file: Option<PathBuf>,
-    /// Never: secrets do not belong into the config.
-    #[schemars(skip)]
-    pub client_secret: Option<LiteralSecret>,
-}
-
-/// `upstreams.*.load_limit`
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct LoadLimit {
-    /// Loads that may start in any window; default 20.
-    pub per_second: Option<u32>,
-    /// The window; more than 1s absorbs jitter between hand-out and load; default 1s.
-    pub window: Option<Span>,
-    /// Longest wait for a start; default 2s.
-    pub max_wait: Option<Span>,
-    /// Most that wait at once; default 200.
-    pub max_waiting: Option<usize>,
-    /// Loads of one viewer in a second; default 5.
-    pub per_viewer_per_second: Option<u32>,
-}
-
-/// `upstreams.*.timeouts`
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Timeouts {
-    /// For TCP and TLS; default 2s.
-    pub connect: Option<Span>,
-    /// For one operation with all its attempts; default 10s.
-    pub request: Option<Span>,
-}
-
-/// `upstreams.*.retry`
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Retry {
-    /// Attempts in all; default 4.
-    pub attempts: Option<u32>,
-    /// Longest pause between two; default 8s.
-    pub max_backoff: Option<Span>,
-}
-
-/// `embeds.*`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Embed {
-    /// The upstream that shows it.
-    pub upstream: At<String>,
-    /// The published dashboard.
-    pub dashboard_id: At<String>,
-    /// Never hand out a token with less life left; default 10m, over 5m for databricks.
-    #[serde(default)]
-    pub min_ttl: Option<At<Span>>,
-    /// In an outage, tokens are served down to this; default 310s for databricks.
-    #[serde(default)]
-    pub stale_until: Option<At<Span>>,
 }
 
 #[cfg(test)]

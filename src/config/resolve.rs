@@ -127,8 +127,11 @@ fn resolve(file: &File, env: &Environment) -> Result<Config, Vec<Problem>> {
 
 fn log(log: &file::Log, env: &Environment, problems: &mut Problems) -> Log {
     let level = env.get("SIDEMINT_LOG").or(log.level.as_deref()).unwrap_or("info").to_owned();
-    if level.parse::<tracing_subscriber::filter::Targets>().is_err() {
-        problems.add(None, "log.level", "is neither a level (error, warn, info, debug, trace) nor directives such as `info,sidemint::upstream=debug`");
+    // A bare unknown word would be taken as the name of a module, and everything else fall silent.
+    let word = |part: &str| part.contains('=') || ["off", "error", "warn", "info", "debug", "trace"].contains(&part);
+    let words = level.split(',').all(|part| word(part.trim()));
+    if !words || level.parse::<tracing_subscriber::filter::Targets>().is_err() {
+        problems.add(None, "log.level", "(or SIDEMINT_LOG) is neither a level (error, warn, info, debug, trace) nor directives such as `info,sidemint::upstream=debug`");
     }
     Log { level, format: log.format.unwrap_or_default(), audit: log.audit.unwrap_or(true) }
 }

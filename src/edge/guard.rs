@@ -6,11 +6,15 @@
 //! something along that gives it away. Underscore spellings count as the headers they imitate.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use http::header::{HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::header::{HeaderMap, HeaderValue, ORIGIN, TRANSFER_ENCODING};
 use http::{Method, Uri};
 
 use crate::model::{Code, Fault, Secret};
+
+/// Request heads are a few hundred bytes; this leaves room for the cookies that browsers send along.
+const MAX_HEAD: usize = 16 << 10;
 
 /// What is asked of every request.
 pub struct Rules {
@@ -25,8 +29,8 @@ pub enum Proof<'a> {
     None,
     /// `Sidemint-Request: true`, which no simple request forgery can set.
     Header,
-    /// The secret in that header.
-    Secret(&'a Secret),
+    /// One of these secrets in that header.
+    Secret(&'a [Arc<Secret>]),
 }
 
 /// How a request may go on.
@@ -54,6 +58,7 @@ struct Seen<'a> {
     fetch_site: Once<'a>,
     proof: Once<'a>,
     forwarded: bool,
+    bytes: usize,
 }
 
 /// A header that may be there once.
@@ -105,6 +110,9 @@ impl Rules {
             return Err(Fault::new(Code::MalformedRequest, "Transfer-Encoding must be exactly one `chunked`"));
         }
         let seen = Seen::of(headers);
+        if seen.bytes + uri.path_and_query().map_or(0, |path| path.as_str().len()) > MAX_HEAD {
+            return Err(Fault::new(Code::HeadersTooLarge, "the request head is over 16 KiB"));
+        }
         self.check_host(&seen.host)?;
         if seen.forwarded && !self.forwarded {
             return Err(Fault::new(
@@ -122,6 +130,15 @@ impl Rules {
         Ok(Pass::Through { origin })
     }
 
+    /// The origin of a request, if its browser may read the answer.
+    pub fn allowed_origin<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
+        headers.get(ORIGIN).filter(|origin| self.lists(origin))
+    }
+
+    fn lists(&self, origin: &HeaderValue) -> bool {
+        self.origins.iter().any(|allowed| origin == allowed.as_str())
+    }
+
     fn check_host(&self, host: &Once<'_>) -> Result<(), Fault> {
         let name = host.value.and_then(|host| host.to_str().ok()).filter(|_| !host.again);
         if name.is_some_and(|name| self.hosts.accept(name)) {
@@ -134,8 +151,7 @@ impl Rules {
     fn check_origin<'a>(&self, seen: &Seen<'a>) -> Result<Option<&'a HeaderValue>, Fault> {
         let forbidden = |detail| Err(Fault::new(Code::ForbiddenOrigin, detail));
         if let Some(origin) = seen.origin.value {
-            let listed = self.origins.iter().any(|allowed| origin == allowed.as_str());
-            if seen.origin.again || !listed {
+            if seen.origin.again || !self.lists(origin) {
                 return forbidden(
                     "browsers of this origin may not call; list it in server.allowed_origins if they may",
                 );
@@ -175,6 +191,7 @@ impl<'a> Seen<'a> {
         let mut seen = Seen::default();
         for (name, value) in headers {
             let name = name.as_str();
+            seen.bytes += name.len() + value.len();
             if name.contains('_') {
                 seen.note(&name.replace('_', "-"), value);
             } else {
@@ -203,7 +220,12 @@ fn check_proof(shown: &Once<'_>, asked: &Proof<'_>) -> Result<(), Fault> {
         Proof::None => Ok(()),
         Proof::Header if shown == Some(b"true") => Ok(()),
         Proof::Header => Err(Fault::new(Code::MissingRequestHeader, "send the header `Sidemint-Request: true`, once")),
-        Proof::Secret(secret) if secret.matches(shown.unwrap_or_default()) => Ok(()),
+        // All are compared, whichever matches.
+        Proof::Secret(secrets)
+            if secrets.iter().fold(false, |any, secret| secret.matches(shown.unwrap_or_default()) | any) =>
+        {
+            Ok(())
+        }
         Proof::Secret(_) => Err(Fault::new(
             Code::CallerUnauthenticated,
             "send the caller secret in the header `Sidemint-Request`, once",

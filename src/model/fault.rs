@@ -95,18 +95,29 @@ struct Inner {
     code: Code,
     detail: Cow<'static, str>,
     retry_after: Option<Duration>,
+    remembered: bool,
 }
 
 impl Fault {
     /// A fault with a public sentence. The sentence holds no secret, token, external value or
     /// viewer id: it goes to callers and logs as it is.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Fault {
-        Fault(Arc::new(Inner { code, detail: detail.into(), retry_after: None }))
+        Fault(Arc::new(Inner { code, detail: detail.into(), retry_after: None, remembered: false }))
     }
 
     /// The same fault, with the time after which another try makes sense.
     pub fn retry_after(self, after: Duration) -> Fault {
         Fault(Arc::new(Inner { retry_after: Some(after), ..Inner::clone(&self.0) }))
+    }
+
+    /// The same fault, told again from memory.
+    pub fn remembered(self) -> Fault {
+        Fault(Arc::new(Inner { remembered: true, ..Inner::clone(&self.0) }))
+    }
+
+    /// Whether it is told again from memory, so that it need not be counted and logged again.
+    pub fn is_remembered(&self) -> bool {
+        self.0.remembered
     }
 
     /// What happened.

@@ -3,8 +3,8 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::config::{Environment, SecretRef};
 use crate::lease::{Keeper, Lease, Policy, Rhythm, Source};
 use crate::lifecycle::Tasks;
-use crate::model::{Clock, Code, Fault, Lifetime, Secret, Urgency};
+use crate::model::{Clock, Code, Fault, Lifetime, Moment, Secret, Urgency};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Reading;
 
@@ -20,6 +20,8 @@ use crate::telemetry::metrics::Reading;
 /// directory's symlink, which a watch on the file does not see, and some file systems have no
 /// events at all.
 const POLL: Duration = Duration::from_secs(4);
+/// How long a replaced caller secret is still good.
+const OVERLAP: Duration = Duration::from_secs(60);
 /// What is larger is no secret.
 const MOST_BYTES: u64 = 64 << 10;
 
@@ -67,6 +69,8 @@ impl Vault {
                     path: path.clone(),
                     metrics: self.metrics.clone(),
                     clock: self.keeper.clock().clone(),
+                    previous: Mutex::new(None),
+                    reread: AtomicU64::new(0),
                     bad: AtomicBool::new(false),
                 };
                 let lease = Lease::new(source);
@@ -99,6 +103,33 @@ impl SecretLease {
         }
     }
 
+    /// The secrets that a caller may show: the present one and, for a minute, the one before, since
+    /// the two sides of a rotation never read their files in the same instant.
+    ///
+    /// # Errors
+    /// As [`SecretLease::current`].
+    pub fn accepted(&self) -> Result<Vec<Arc<Secret>>, Fault> {
+        let mut accepted = vec![self.current()?];
+        if let Kind::File { lease, keeper } = &self.kind {
+            let previous = lease.source().previous.lock().unwrap_or_else(PoisonError::into_inner);
+            let recent = previous.as_ref().filter(|(_, since)| keeper.clock().now().since(*since) < OVERLAP);
+            accepted.extend(recent.map(|(secret, _)| Arc::new(secret.clone())));
+        }
+        Ok(accepted)
+    }
+
+    /// The secret as it is in its file at this moment, if it has changed: for a caller who may
+    /// have been faster. At most once a second, so that wrong callers cause no reading.
+    pub async fn changed(&self) -> Option<Arc<Secret>> {
+        let Kind::File { lease, keeper } = &self.kind else { return None };
+        let second = keeper.clock().now().boot / 1_000_000_000;
+        if lease.source().reread.swap(second, Ordering::Relaxed) == second {
+            return None;
+        }
+        let held = self.current().ok()?;
+        self.latest().await.ok().filter(|latest| !latest.same_as(&held))
+    }
+
     /// The secret as it is in its file at this moment: for when the vendor just refused the one we
     /// had. What cannot be read leaves it as it was.
     ///
@@ -129,6 +160,10 @@ pub struct SecretFile {
     path: PathBuf,
     metrics: Metrics,
     clock: Clock,
+    /// What was replaced, and when.
+    previous: Mutex<Option<(Secret, Moment)>>,
+    /// The second in which the file was last read out of turn.
+    reread: AtomicU64,
     /// Whether the log knows that the file is bad; one line for each time it turns bad is enough.
     bad: AtomicBool,
 }
@@ -161,6 +196,8 @@ impl Source for SecretFile {
 
     fn arrived(&self, old: Option<&Secret>, new: &Secret) {
         if old.is_some_and(|old| !old.same_as(new)) {
+            *self.previous.lock().unwrap_or_else(PoisonError::into_inner) =
+                old.map(|old| (old.clone(), self.clock.now()));
             self.metrics.secret_read(&self.name, Reading::Ok);
             tracing::info!(secret = %self.name, "a secret has changed; the new one is in use");
         }

@@ -1,5 +1,7 @@
 //! Logging to stderr, as JSON lines or for people.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, fmt, reload};
@@ -15,7 +17,8 @@ pub fn start(log: &Log) -> Level {
     let (filter, handle) = reload::Layer::new(targets(&log.level));
     let json =
         (log.format == LogFormat::Json).then(|| fmt::layer().json().flatten_event(true).with_writer(std::io::stderr));
-    let text = (log.format == LogFormat::Text).then(|| fmt::layer().with_writer(std::io::stderr));
+    let text = (log.format == LogFormat::Text)
+        .then(|| fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr));
     let subscriber = Registry::default().with(filter).with(json).with(text);
     // An error says that a test in this process was first.
     let _ = tracing::subscriber::set_global_default(subscriber);

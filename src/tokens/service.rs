@@ -127,6 +127,7 @@ impl Source for ServiceSource {
                 let (upstream, seconds) = (&self.name, life.ttl().as_secs());
                 tracing::info!(%upstream, token = token.fingerprint(), seconds, "got a service token");
             }
+            Err(fault) if fault.is_remembered() => {}
             Err(fault) => {
                 self.metrics.service_token_failed(outcome_of(fault));
                 tracing::warn!(upstream = %self.name, code = fault.code().as_str(), detail = fault.detail(), "no service token");

@@ -196,14 +196,16 @@ impl Client {
         Some(hint)
     }
 
+    /// How long the vendor wants no call yet.
+    pub fn paused_for(&self) -> Option<Duration> {
+        let held = *self.held_until.lock().unwrap_or_else(PoisonError::into_inner);
+        held.map(|until| until.since(self.clock.now())).filter(|rest| !rest.is_zero())
+    }
+
     /// Waits until the vendor is willing again, or fails at once if that is after the deadline.
     async fn keep_silence(&self, deadline: Instant) -> Result<(), Fault> {
         loop {
-            let now = self.clock.now();
-            let held = *self.held_until.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(rest) = held.map(|until| until.since(now)).filter(|rest| !rest.is_zero()) else {
-                return Ok(());
-            };
+            let Some(rest) = self.paused_for() else { return Ok(()) };
             // Spread, so that all who waited do not call in one instant.
             let pause = rest + Duration::from_millis(250).mul_f64(fastrand::f64());
             if Instant::now() + pause >= deadline {

@@ -8,8 +8,9 @@ use http::{HeaderMap, StatusCode};
 use crate::config::Retry;
 use crate::model::Moment;
 
-/// A vendor that asks for more than this is believed to err (and an attacker could ask for 10^9).
-const LONGEST_HINT: Duration = Duration::from_secs(3600);
+/// A vendor that asks for more than this is believed to err (and an attacker could ask for 10^9): a
+/// slip in one answer must not silence a workspace for an hour.
+const LONGEST_HINT: Duration = Duration::from_secs(300);
 /// The first pause of the exponential backoff.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 

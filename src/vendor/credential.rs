@@ -89,7 +89,7 @@ impl Credential {
         let rejection = self.rejection.lock().unwrap_or_else(PoisonError::into_inner);
         match &*rejection {
             Some(rejection) if rejection.proof.same_as(proof) && now.since(rejection.at) < BACKOFF => {
-                Err(rejection.fault.clone())
+                Err(rejection.fault.clone().remembered())
             }
             _ => Ok(()),
         }

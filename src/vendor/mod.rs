@@ -7,6 +7,8 @@ pub mod databricks;
 
 pub use credential::{Credential, Proof};
 
+use std::time::Duration;
+
 use crate::lease::Grant;
 use crate::model::{Fault, Lifetime, Token, Urgency};
 
@@ -44,6 +46,13 @@ impl Vendor {
     pub async fn service_token(&self, urgency: Urgency) -> Result<(Token, Lifetime), Fault> {
         match self {
             Vendor::Databricks(databricks) => databricks.service_token(urgency).await,
+        }
+    }
+
+    /// How long the vendor wants no call yet.
+    pub fn paused_for(&self) -> Option<Duration> {
+        match self {
+            Vendor::Databricks(databricks) => databricks.paused_for(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
@@ -39,6 +39,23 @@ impl Purpose {
             Purpose::Renew => "renew",
         }
     }
+}
+
+/// A misspelt header must not become a token without a filter either.
+pub(super) fn check_headers(headers: &HeaderMap, value_allowed: bool) -> Result<(), Fault> {
+    let ours = headers.keys().map(HeaderName::as_str).filter(|name| name.starts_with("sidemint"));
+    for name in ours {
+        match name {
+            "sidemint-request" | "sidemint_request" => {}
+            "sidemint-viewer-value" if value_allowed => {}
+            _ => {
+                return Err(invalid(
+                    "a Sidemint header is unknown or out of place: there are Sidemint-Request and, with GET, Sidemint-Viewer-Value",
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Reads the body of a POST.

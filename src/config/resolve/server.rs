@@ -33,6 +33,9 @@ pub(super) fn server(file: &At<file::Server>, env: &Environment, problems: &mut 
             problems.add(Some(file.place), "server.listen", message);
         }
     }
+    if given.header_timeout.is_some_and(|span| span.0.is_zero()) {
+        problems.add(Some(file.place), "server.header_timeout", "must be above zero");
+    }
     check_origins(&given.allowed_origins, file.place, problems);
     let workers = given.workers.unwrap_or(1);
     if !(1..=64).contains(&workers) {

@@ -142,14 +142,15 @@ fn a_preflight_of_a_listed_origin_needs_no_header_and_of_others_fails() {
 
 #[test]
 fn rank_24_a_caller_secret_is_compared_as_a_whole() {
-    let secret = Secret::new("s3cret-of-the-caller".into());
-    let secret = Proof::Secret(&secret);
+    let secrets = ["s3cret-of-the-caller", "the-one-before"].map(|text| Arc::new(Secret::new(text.into())));
+    let secret = Proof::Secret(&secrets);
     let show = |value: Option<&str>| {
         let headers: Vec<_> =
             [Some(("host", "localhost:8190")), value.map(|v| ("sidemint-request", v))].into_iter().flatten().collect();
         check_with(&rules(), &Method::GET, "/", &headers, &secret)
     };
     assert_eq!(show(Some("s3cret-of-the-caller")), Ok(()));
+    assert_eq!(show(Some("the-one-before")), Ok(()));
     for wrong in [
         None,
         Some(""),

@@ -59,7 +59,7 @@ impl Families {
     }
 
     pub(super) fn resolve(&self, name: &str) -> UpstreamMetrics {
-        let calls = [Operation::ServiceToken, Operation::TokenInfo, Operation::Mint, Operation::Jwks]
+        let calls = [Operation::ServiceToken, Operation::TokenInfo, Operation::Mint]
             .map(|operation| Counters::resolve::<CallOutcome>(&self.calls, &[name, operation.as_str()]));
         UpstreamMetrics {
             calls,
@@ -115,7 +115,7 @@ impl LoadFamilies {
 
 /// Of one upstream.
 pub struct UpstreamMetrics {
-    calls: [Counters; 4],
+    calls: [Counters; 3],
     durations: Histograms,
     name: String,
     // Made with the first success: an expiry of 1970 would set off every alert.

@@ -33,6 +33,11 @@ impl Databricks {
         self.token_endpoint(Operation::ServiceToken, form, urgency).await
     }
 
+    /// How long the vendor wants no call yet.
+    pub(super) fn paused_for(&self) -> Option<std::time::Duration> {
+        self.client.paused_for()
+    }
+
     /// Whether the workspace answers at all: any HTTP reply will do.
     ///
     /// # Errors
