@@ -123,7 +123,7 @@ pub(super) fn page(site: &Site, snapshot: &Snapshot) -> String {
     // Writing to a String cannot fail.
     let _ = write!(
         page,
-        "<header><h1>Sidemint</h1><p><b class=\"{0}\">{0}</b> · version {1} · up {2} · {3}</p></header>",
+        "<header><i></i><h1>Sidemint</h1><b class=\"{0}\">{0}</b><p>version {1} · up {2} · {3}</p></header>",
         status.state,
         status.version,
         span(status.uptime_seconds),
@@ -144,8 +144,8 @@ pub(super) fn page(site: &Site, snapshot: &Snapshot) -> String {
         &["name", "upstream", "dashboard", "least life handed out"],
         status.embeds.iter().map(embed),
     );
-    let kib = |bytes: u64| format!("{} KiB", bytes.div_ceil(1024));
-    let cache = [status.cache.viewer_tokens.to_string(), kib(status.cache.bytes), kib(status.cache.max_bytes)].to_vec();
+    let cache =
+        [status.cache.viewer_tokens.to_string(), size(status.cache.bytes), size(status.cache.max_bytes)].to_vec();
     table(&mut page, "Cache", &["viewer tokens", "memory", "bound"], std::iter::once(cache));
     let error = |e: &ErrorStatus| {
         [e.at.clone(), e.embed.clone(), e.code.to_owned(), e.times.to_string(), e.detail.clone()].to_vec()
@@ -204,6 +204,11 @@ fn table(page: &mut String, title: &str, heads: &[&str], rows: impl Iterator<Ite
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn size(bytes: u64) -> String {
+    let kib = bytes.div_ceil(1024);
+    if kib < 1024 { format!("{kib} KiB") } else { format!("{:.1} MiB", kib as f64 / 1024.0) }
 }
 
 fn span(seconds: u64) -> String {

@@ -58,7 +58,9 @@ pub(super) async fn demo(args: Args) -> Result<(), Failure> {
 }
 
 /// `min_ttl` is as low as the vendor's page client allows, so that the page's switch to short
-/// token lives shows renewals within seconds; `max_wait` lets a burst of 100 loads all start.
+/// token lives shows renewals within seconds; `max_wait` lets a burst of 100 loads all start, and
+/// the quarter of a second that its window is longer than the vendor's is for the browser, which
+/// first fetches the page that then loads.
 fn sidecar_config(url: &str, databricks: &DatabricksSettings) -> String {
     let dashboard = databricks.dashboards.first().map(|dashboard| dashboard.id.as_str()).unwrap_or_default();
     format!(
@@ -72,7 +74,7 @@ upstreams:
     host: {url}
     workspace_id: \"{}\"
     auth: {{client_id: \"{}\", client_secret_env: DATABRICKS_CLIENT_SECRET}}
-    load_limit: {{max_wait: 10s}}
+    load_limit: {{window: 1250ms, max_wait: 10s}}
 embeds:
   sales: {{upstream: demo, dashboard_id: \"{dashboard}\", min_ttl: 301s}}
 ",

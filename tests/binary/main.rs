@@ -8,6 +8,7 @@ mod audit;
 mod bounds;
 mod canary;
 mod check;
+mod clients;
 mod command_line;
 mod defence;
 mod environment;

@@ -1,6 +1,5 @@
 //! Rank 38: stopping in three acts, and the endpoint that begins it.
 
-use std::net::TcpStream;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -36,12 +35,12 @@ fn delayed(milliseconds: u64) -> Fault {
     Fault { operation: "token_info".to_owned(), delay_ms: Some(milliseconds), ..Fault::default() }
 }
 
-/// Asks whether new connections are refused until they are.
-fn refuses_connections(sidecar: &Sidecar) {
-    let deadline = Instant::now() + PATIENCE;
-    while TcpStream::connect(sidecar.listen).is_ok() {
-        assert!(Instant::now() < deadline, "it goes on to accept connections");
-    }
+/// Waits for the drain to begin. From then on whoever comes is told to go elsewhere.
+fn refuses_newcomers(sidecar: &Sidecar) {
+    sidecar.until("/readyz", |reply| (reply.status, reply.text().as_str()) == (503, "draining\n"));
+    let late = sidecar.renew("u-late");
+    assert_eq!((late.status, late.code().as_str()), (503, "draining"), "{}", late.text());
+    assert_eq!((late.header("connection"), late.header("retry-after").is_some()), (Some("close"), true));
 }
 
 #[test]
@@ -53,12 +52,10 @@ fn rank_38_a_drain_answers_what_is_in_flight() {
         let asks = in_the_air(&vendor, &sidecar, 50);
         let begin = Instant::now();
         sidecar.process.signal(signal);
-        refuses_connections(&sidecar);
+        refuses_newcomers(&sidecar);
         assert!(asks.iter().any(|ask| !ask.is_finished()), "asks are in the air still");
-        // Kubelet and Prometheus look on during the drain.
-        let ready = sidecar.look("/readyz");
-        assert_eq!((ready.status, ready.text().as_str()), (503, "draining\n"));
-        assert_eq!(sidecar.look("/livez").status, 200);
+        // Kubelet and Prometheus look on.
+        assert_eq!((sidecar.look("/livez").status, sidecar.look("/metrics").status), (200, 200));
         for reply in answers(asks) {
             assert_eq!(reply.status, 200, "{}", reply.text());
         }
@@ -75,7 +72,7 @@ fn rank_38_a_second_signal_ends_it_at_once() {
     vendor.inject(delayed(60_000));
     let asks = in_the_air(&vendor, &sidecar, 5);
     sidecar.process.signal(Signal::TERM);
-    refuses_connections(&sidecar);
+    refuses_newcomers(&sidecar);
     let begin = Instant::now();
     sidecar.process.signal(Signal::TERM);
     for reply in answers(asks) {

@@ -38,6 +38,8 @@ FLAGS = (
     # /dev/shm is 64 MB in a container.
     "--disable-dev-shm-usage",
     "--disable-gpu",
+    # A scrollbar would take its width from the page, and from its pictures.
+    "--hide-scrollbars",
     "--disable-quic",
     # Everything that would talk to somebody else than the page under test.
     "--no-first-run",

@@ -1,4 +1,4 @@
-"""The demo's page in headless Chromium: two viewers, renewal, bursts, an outage.
+"""The demo's page in headless Chromium: two viewers, renewal, bursts, a hidden referrer, an outage.
 
     .tools/venv/bin/python tests/browser/demo_page.py URL [--screenshots FOLDER]
 
@@ -46,6 +46,19 @@ class Demo:
             self.until(f"{pane} has a dashboard", f"{part(pane)}.dataset.state === 'loaded'", within)
             self.dashboard(pane, condition, what, within)
 
+    def refreshed(self, pane):
+        """Waits until the dashboard has asked for its data once more, which it does every three seconds."""
+        text = "document.getElementById('refreshed').textContent"
+        self.driver.switch_to.frame(self.driver.find_element("css selector", f"#{pane} iframe"))
+        try:
+            before = self.driver.execute_script(f"return {text}")
+            wait_for(self.driver, f"{text} !== {before!r}", 15, f"{pane}: a refresh")
+        finally:
+            self.driver.switch_to.default_content()
+
+    def state(self, pane):
+        return self.driver.execute_script(f"return {part(pane)}.dataset.state")
+
     def picture(self, name):
         if self.folder:
             screenshot(self.driver, self.folder / f"{name}.png")
@@ -67,6 +80,61 @@ def renewal(demo):
     click(demo.driver, '[data-testid="renew-now"]')
     demo.both("seen.tokens === '2'", "a second token is in use")
     demo.until("a renewal of a token that has long to live is a hit", f"{part('pane-a')}.dataset.outcome === 'hit'")
+
+
+def one_renewal(demo):
+    """Row 43: a token that is due is asked for once, put into the open dashboard, and that is all."""
+    script = demo.driver.execute_script
+    script("""
+        window.asks = [];
+        const fetched = window.fetch;
+        window.fetch = (url, init) => {
+            if (url === '/api/token') window.asks.push(JSON.parse(init.body));
+            return fetched(url, init);
+        };
+    """)
+    life(demo, 306)
+    click(demo.driver, '[data-testid="view-again"]')
+    demo.both("seen.state === 'loaded' && seen.tokens === '1'", "a token with 306 seconds to live")
+    life(demo, None)
+    demo.both("seen.tokens === '2'", "row 43: SET_TOKEN was seen by the dashboard")
+    demo.until("row 43: the next renewal is far", f"/^5[0-9]:/.test({part('countdown')}.textContent)")
+    for _ in range(2):
+        demo.refreshed("pane-a")
+    asks = script("return window.asks")
+    renewals = [ask["viewer"] for ask in asks if ask["purpose"] == "renew"]
+    assert sorted(renewals) == sorted(set(renewals)) and len(renewals) == 2, f"row 43: not one ask a page: {asks}"
+    print("ok: row 43: exactly one ask, no loop", flush=True)
+
+
+def life(demo, seconds):
+    """Sets the life of tokens without opening the dashboards anew, as the page's switch would."""
+    script = """
+        const [seconds, done] = arguments;
+        fetch('/api/token-life', {method: 'POST', headers: {'Content-Type': 'application/json'},
+            body: JSON.stringify({seconds})}).then((reply) => done(reply.status));
+    """
+    assert demo.driver.execute_async_script(script, seconds) == 200
+
+
+def hidden_referrer(demo):
+    """Row 45: a host page that hides its referrer never hears READY, and fails at the first renewal."""
+    policy = "const meta = document.createElement('meta'); meta.name = 'referrer'; meta.content = '{}'; document.head.append(meta)"
+    demo.driver.execute_script(policy.format("no-referrer"))
+    click(demo.driver, '[data-testid="view-again"]')
+    for pane in PANES:
+        demo.until(f"row 45: {pane} has a frame", f"document.querySelector('#{pane} iframe') !== null")
+        demo.dashboard(pane, "seen.state === 'loaded'", "row 45: the dashboard itself is fine")
+        # Its READY would have come long before.
+        demo.refreshed(pane)
+        assert demo.state(pane) == "starting", f"row 45: {pane} is {demo.state(pane)}"
+    click(demo.driver, '[data-testid="renew-now"]')
+    for pane in PANES:
+        demo.until(f"row 45: {pane} fails at the renewal", f"{part(pane)}.dataset.state === 'failed'")
+        demo.until("and says why", f"{part(pane)}.innerText.includes('did not load before its token')")
+    demo.driver.execute_script(policy.format("strict-origin-when-cross-origin"))
+    click(demo.driver, '[data-testid="view-again"]')
+    demo.both("seen.state === 'loaded'", "with a referrer all is well")
 
 
 def bursts(demo):
@@ -106,7 +174,7 @@ def main():
     with open_browser((1400, 1000)) as driver:
         driver.get(args.url)
         demo = Demo(driver, args.screenshots)
-        for act in (views, renewal, bursts, outage):
+        for act in (views, renewal, one_renewal, bursts, hidden_referrer, outage):
             act(demo)
         # A 503 on the way through the outage is what the page is there to survive.
         complaints = [line for line in console(driver) if "503" not in line]
