@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 
 use support::Limits;
-use support::client::{Connection, Request};
+use support::client::{Connection, Request, repeat_on_all};
 use support::process::{self, Child};
 use support::vendor::Vendor;
 
@@ -22,9 +22,9 @@ const GET_GATE: u64 = 10_500;
 const POST_GATE: u64 = 16_500;
 
 /// Requests before counting begins: all that is made once has been made.
-const WARM_UP: usize = 300;
+const WARM_UP: usize = 320;
 /// Requests that are counted.
-const COUNTED: usize = 3_000;
+const COUNTED: usize = 3_200;
 
 /// Others, measured in the same way: name, GET, POST.
 const ANCHORS: [(&str, &str, &str); 4] = [
@@ -88,13 +88,14 @@ fn counted(
     let out = format!("--callgrind-out-file={}", folder.join(format!("callgrind.{name}")).display());
     let server = start(&["valgrind", "--tool=callgrind", &out])?;
     let port = server.ports.listen;
-    let mut connection = Connection::open_patiently(port)?;
-    connection.repeat(&Request::get(port, "v-1"), WARM_UP)?;
-    connection.repeat(&Request::post(port, "v-1", "load"), WARM_UP)?;
+    let n = std::env::var("N").map_or(32, |n| n.parse().unwrap_or(32));
+    let mut connections: Vec<Connection> = (0..n).map(|_| Connection::open_patiently(port)).collect::<Result<_>>()?;
+    repeat_on_all(&mut connections, &Request::get(port, "v-1"), WARM_UP / n)?;
+    repeat_on_all(&mut connections, &Request::post(port, "v-1", "load"), WARM_UP / n)?;
     if let Some(request) = request(port) {
-        connection.repeat(&request, COUNTED)?;
+        repeat_on_all(&mut connections, &request, COUNTED / n)?;
     }
-    drop(connection);
+    drop(connections);
     collected(&server.end()?)
 }
 
