@@ -194,7 +194,7 @@ impl App {
 fn serve_site(site: &Arc<Site>, listener: Listener, limits: Limits, tasks: &Tasks) {
     let site = Arc::clone(site);
     let handler = move |request, peer| api::handle(Arc::clone(&site), request, peer);
-    tasks.background(serve(listener, limits, Late::Refuse, tasks.clone(), handler));
+    tasks.background(serve(listener, limits, tasks.clone(), handler));
 }
 
 impl Parts {

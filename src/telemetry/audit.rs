@@ -4,6 +4,7 @@
 //! a thread of their own, at most 50 ms later: a hit costs a copy, not a system call, and a stderr
 //! that nobody reads stalls no dashboard.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -206,11 +207,11 @@ impl Pseudonyms {
 
     /// With a key of this process only.
     pub fn of_this_process() -> Pseudonyms {
-        let mut key = [0u8; 32];
-        // Without randomness TLS would not work either; a zero key still hides nothing in plain.
-        if aws_lc_rs::rand::fill(&mut key).is_err() {
-            tracing::error!("no randomness for the audit key");
-        }
+        // The standard library's hasher keys come from the system's randomness. aws-lc's own generator
+        // gathers CPU jitter when first used, which costs 50 ms that a start need not pay for a key
+        // that lasts as long as the process.
+        let words = [0u64; 4].map(|_| RandomState::new().hash_one("sidemint audit"));
+        let key: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
         Pseudonyms(hmac::Key::new(hmac::HMAC_SHA256, &key))
     }
 
