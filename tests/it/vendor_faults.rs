@@ -110,8 +110,9 @@ async fn rank_11_a_pause_given_as_a_date_is_kept() {
     let date = date.timestamp_to_rfc9110_string(&jiff::Timestamp::from_second(then).unwrap()).unwrap();
     stage.vendor.inject(Fault { retry_after: Some(date), ..Fault::status("token_info", 429) }.times(1));
     stage.renew("v-1", "emea").await.token();
-    let last = stage.vendor.journal().iter().filter(|entry| entry.operation == Operation::TokenInfo).last().cloned();
-    let last: jiff::Timestamp = last.expect("a second call").time.parse().unwrap();
+    let journal = stage.vendor.journal();
+    let last = journal.iter().rfind(|entry| entry.operation == Operation::TokenInfo).expect("a second call");
+    let last: jiff::Timestamp = last.time.parse().unwrap();
     assert!(last.as_second() >= then - 1, "{last} is before the date, by more than its second");
 }
 
