@@ -40,7 +40,7 @@ fn each_hand_out_and_each_refusal_is_one_line() {
     let of = |name: &str| lines.iter().map(|line| line[name].as_str().unwrap_or("-").to_owned()).collect::<Vec<_>>();
     assert_eq!(of("decision"), ["granted", "granted", "granted", "refused", "refused", "refused"]);
     assert_eq!(of("code"), ["miss", "hit", "miss", "invalid_viewer", "missing_request_header", "unknown_embed"]);
-    assert_eq!(of("purpose"), ["load", "renew", "renew", "-", "-", "-"]);
+    assert_eq!(of("purpose"), ["load", "renew", "renew", "load", "-", "-"]);
     assert_eq!(of("embed"), ["sales", "sales", "sales", "sales", "-", "-"]);
     assert_eq!(of("upstream"), ["acme", "acme", "acme", "acme", "-", "-"]);
     assert_eq!(of("caller"), ["127.0.0.1"; 6]);
