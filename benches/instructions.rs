@@ -21,10 +21,12 @@ use support::vendor::Vendor;
 const GET_GATE: u64 = 10_500;
 const POST_GATE: u64 = 16_500;
 
-/// Requests before counting begins: all that is made once has been made.
-const WARM_UP: usize = 320;
-/// Requests that are counted.
-const COUNTED: usize = 3_200;
+/// All asked at once: a single one would pay a turn of the event loop for each request.
+const CONNECTIONS: usize = 32;
+/// Requests on each before counting begins: all that is made once has been made.
+const WARM_UP: usize = 10;
+/// Requests on each that are counted.
+const COUNTED: usize = 100;
 
 /// Others, measured in the same way: name, GET, POST.
 const ANCHORS: [(&str, &str, &str); 4] = [
@@ -70,7 +72,7 @@ impl Cost {
         let idle = counted(&start, name, |_| None)?;
         let get = counted(&start, &format!("{name}-get"), |port| Some(Request::get(port, "v-1")))?;
         let post = counted(&start, &format!("{name}-post"), |port| Some(Request::post(port, "v-1", "load")))?;
-        let each = |total: u64| total.saturating_sub(idle) / COUNTED as u64;
+        let each = |total: u64| total.saturating_sub(idle) / (COUNTED * CONNECTIONS) as u64;
         Ok(Cost { get: each(get), post: each(post) })
     }
 }
@@ -88,12 +90,12 @@ fn counted(
     let out = format!("--callgrind-out-file={}", folder.join(format!("callgrind.{name}")).display());
     let server = start(&["valgrind", "--tool=callgrind", &out])?;
     let port = server.ports.listen;
-    let n = std::env::var("N").map_or(32, |n| n.parse().unwrap_or(32));
-    let mut connections: Vec<Connection> = (0..n).map(|_| Connection::open_patiently(port)).collect::<Result<_>>()?;
-    repeat_on_all(&mut connections, &Request::get(port, "v-1"), WARM_UP / n)?;
-    repeat_on_all(&mut connections, &Request::post(port, "v-1", "load"), WARM_UP / n)?;
+    let mut connections: Vec<Connection> =
+        (0..CONNECTIONS).map(|_| Connection::open_patiently(port)).collect::<Result<_>>()?;
+    repeat_on_all(&mut connections, &Request::get(port, "v-1"), WARM_UP)?;
+    repeat_on_all(&mut connections, &Request::post(port, "v-1", "load"), WARM_UP)?;
     if let Some(request) = request(port) {
-        repeat_on_all(&mut connections, &request, COUNTED / n)?;
+        repeat_on_all(&mut connections, &request, COUNTED)?;
     }
     drop(connections);
     collected(&server.end()?)

@@ -102,6 +102,12 @@ impl App {
         self.admin
     }
 
+    /// What the handlers see, for benchmarks.
+    #[doc(hidden)]
+    pub fn site(&self) -> &Arc<Site> {
+        &self.site
+    }
+
     /// The tasks and their stop signal.
     pub fn tasks(&self) -> &Tasks {
         &self.tasks
