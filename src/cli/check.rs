@@ -77,7 +77,7 @@ fn warn(embed: &Embed, minted: &crate::vendor::Minted) {
         say(&format!("warn  tokens live {} s, less than min_ttl ({} s)", life.as_secs(), embed.min_ttl.as_secs()));
     }
     if minted.lacks_claim {
-        say(&format!("warn  the token has no custom.claim: the dashboard will refuse it"));
+        say("warn  the token has no custom.claim: the dashboard will refuse it");
     }
 }
 
@@ -86,7 +86,7 @@ async fn way(upstream: &Upstream) -> bool {
     let proxied =
         ["HTTPS_PROXY", "https_proxy"].iter().any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
     if proxied && upstream.host.https {
-        say(&format!("skip  resolve, connect: HTTPS_PROXY is set"));
+        say("skip  resolve, connect: HTTPS_PROXY is set");
         return true;
     }
     let authority = &upstream.host.authority;

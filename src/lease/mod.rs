@@ -73,6 +73,9 @@ pub struct Grant<T> {
     pub lifetime: Lifetime,
 }
 
+/// What came of an ask.
+pub type Answer<T> = Result<(Grant<T>, How), Fault>;
+
 impl<T> Clone for Grant<T> {
     fn clone(&self) -> Self {
         Grant { item: Arc::clone(&self.item), lifetime: self.lifetime }
@@ -141,11 +144,7 @@ impl<S: Source> Lease<S> {
     ///
     /// # Errors
     /// What the flight failed with, or the memory of it.
-    pub async fn ask(
-        self: &Arc<Self>,
-        keeper: &Arc<Keeper<S>>,
-        policy: &Policy,
-    ) -> Result<(Grant<S::Item>, How), Fault> {
+    pub async fn ask(self: &Arc<Self>, keeper: &Arc<Keeper<S>>, policy: &Policy) -> Answer<S::Item> {
         let now = keeper.clock().now();
         let (flight, how) = match self.judge(keeper, policy, now) {
             Verdict::Serve(grant, how) => return Ok((grant, how)),
@@ -166,11 +165,7 @@ impl<S: Source> Lease<S> {
 
     /// What can be answered without any flight: a hit, or the memory of a failure. `None` means that
     /// [`Lease::ask`] would wait.
-    pub fn at_hand(
-        self: &Arc<Self>,
-        keeper: &Arc<Keeper<S>>,
-        policy: &Policy,
-    ) -> Option<Result<(Grant<S::Item>, How), Fault>> {
+    pub fn at_hand(self: &Arc<Self>, keeper: &Arc<Keeper<S>>, policy: &Policy) -> Option<Answer<S::Item>> {
         match self.judge(keeper, policy, keeper.clock().now()) {
             Verdict::Serve(grant, how) => Some(Ok((grant, how))),
             Verdict::ServeAndRenew(grant, how) => {

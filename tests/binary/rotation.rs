@@ -65,7 +65,7 @@ impl Load {
                 let mut failures = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
                     let count = asked.fetch_add(1, Ordering::Relaxed);
-                    let viewer = if number % 2 == 0 { 0 } else { count };
+                    let viewer = if number.is_multiple_of(2) { 0 } else { count };
                     let target = format!("{TOKEN}?viewer_id=u-{viewer}&purpose=renew");
                     let reply = send(listen, "GET", &target, &[PROOF], "");
                     if reply.status != 200 {
