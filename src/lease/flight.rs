@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{Grant, How, Keeper, Lease, Source, judge, lost};
+use super::{Grant, How, Keeper, Lease, Policy, Source, judge, lost};
 use crate::model::{Code, Fault, Lifetime, Moment, Urgency};
 
 type Landing<T> = Option<Result<Grant<T>, Fault>>;
@@ -37,15 +37,20 @@ impl<T> Flight<T> {
 }
 
 /// A seat in the flight in the air, or in a new one.
-pub(super) fn join_or_start<S: Source>(lease: &Arc<Lease<S>>, keeper: &Arc<Keeper<S>>) -> (Flight<S::Item>, How) {
+pub(super) fn join_or_start<S: Source>(
+    lease: &Arc<Lease<S>>,
+    keeper: &Arc<Keeper<S>>,
+    policy: &Policy,
+) -> (Flight<S::Item>, How) {
     let mut state = lease.lock();
     if let Some(flight) = &state.flight {
         return (flight.clone(), How::Coalesced);
     }
     let (sender, receiver) = watch::channel(None);
     state.flight = Some(Flight(receiver.clone()));
-    // A vendor whose tokens die within the floor is still asked once per floor only.
-    let not_before = state.landed.map(|landed| landed.after(keeper.rhythm().floor));
+    // An issuer whose things die within the floor is still asked once per floor only.
+    let landed = state.landed.filter(|_| state.was_short_from_the_start(policy));
+    let not_before = landed.map(|landed| landed.after(keeper.rhythm().floor));
     drop(state);
     launch(lease, keeper, sender, Urgency::Waited, not_before);
     (Flight(receiver), How::Miss)

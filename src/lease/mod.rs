@@ -154,7 +154,7 @@ impl<S: Source> Lease<S> {
             }
             Verdict::Refuse(fault) => return Err(fault),
             Verdict::Await(flight) => (flight, How::Coalesced),
-            Verdict::Fetch => flight::join_or_start(self, keeper),
+            Verdict::Fetch => flight::join_or_start(self, keeper, policy),
         };
         match flight.landing().await {
             Ok(grant) => Ok((grant, how)),
@@ -232,12 +232,11 @@ impl<S: Source> Lease<S> {
     fn judge(&self, keeper: &Keeper<S>, policy: &Policy, now: Moment) -> Verdict<S::Item> {
         let mut state = self.lock();
         state.last_asked = Some(now);
-        let Some(held) = &state.held else {
-            return state.without().unwrap_or_else(|| state.hushed(now));
-        };
-        let young = state.landed.is_some_and(|landed| now.since(landed) < keeper.rhythm().floor);
-        let alive = !held.lifetime.remaining(now).is_zero();
+        let Some(held) = &state.held else { return state.without().unwrap_or_else(|| state.hushed(now)) };
         let grant = held.clone();
+        let alive = !grant.lifetime.remaining(now).is_zero();
+        let young = state.landed.is_some_and(|landed| now.since(landed) < keeper.rhythm().floor);
+        let best = alive && young && state.was_short_from_the_start(policy);
         match judge::judge(&grant.lifetime, policy, now) {
             Judgement::Fresh => Verdict::Serve(grant, How::Hit),
             Judgement::Ripe => {
@@ -246,7 +245,7 @@ impl<S: Source> Lease<S> {
                 if renew { Verdict::ServeAndRenew(grant, How::Hit) } else { Verdict::Serve(grant, How::Hit) }
             }
             // The issuer gave us no better one a moment ago, so asking again would be a storm.
-            Judgement::Stale | Judgement::Expired if young && alive => Verdict::Serve(grant, How::Hit),
+            Judgement::Stale | Judgement::Expired if best => Verdict::Serve(grant, How::Hit),
             Judgement::Stale if state.fails_and_spares() => {
                 let renew = state.may_renew(now) && state.scheduled.is_none();
                 if renew { Verdict::ServeAndRenew(grant, How::Stale) } else { Verdict::Serve(grant, How::Stale) }
@@ -272,6 +271,13 @@ impl<S: Source> Lease<S> {
 }
 
 impl<S: Source> State<S> {
+    /// Whether what is held did not meet the policy even when it landed: the issuer has no better.
+    fn was_short_from_the_start(&self, policy: &Policy) -> bool {
+        let life = self.held.as_ref().map(|held| held.lifetime);
+        life.zip(self.landed)
+            .is_some_and(|(life, landed)| policy.is_too_much_for(life.ttl()) || life.remaining(landed) < policy.asked)
+    }
+
     /// The flight to wait for when there is nothing good to hand out.
     fn without(&self) -> Option<Verdict<S::Item>> {
         self.flight.clone().map(Verdict::Await)

@@ -308,11 +308,14 @@ async fn a_raised_min_ttl_mints_once_and_not_in_a_loop() {
     sleep(secs(900)).await;
     let raised = bench.lease.source().policy.raised_to(secs(3000));
     assert_eq!(bench.ask_with(raised).await, Ok((2, How::Miss)));
+    sleep(secs(2)).await;
+    let nearly_all = raised.raised_to(secs(3599));
+    assert_eq!(bench.ask_with(nearly_all).await, Ok((3, How::Miss)), "the issuer has better ones");
     let unreachable = raised.raised_to(secs(3600));
     for _ in 0..50 {
-        assert_eq!(bench.ask_with(unreachable).await, Ok((2, How::Hit)));
+        assert_eq!(bench.ask_with(unreachable).await, Ok((3, How::Hit)), "the issuer has no better one");
     }
-    assert_eq!(bench.attempts(), 2);
+    assert_eq!(bench.attempts(), 3);
 }
 
 #[tokio::test(start_paused = true)]
