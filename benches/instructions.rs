@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 
 use support::Limits;
-use support::client::{Connection, Request};
+use support::client::{Connection, Request, repeat_on_all};
 use support::process::{self, Child};
 use support::vendor::Vendor;
 
@@ -21,10 +21,12 @@ use support::vendor::Vendor;
 const GET_GATE: u64 = 10_500;
 const POST_GATE: u64 = 16_500;
 
-/// Requests before counting begins: all that is made once has been made.
-const WARM_UP: usize = 300;
-/// Requests that are counted.
-const COUNTED: usize = 3_000;
+/// All asked at once: a single one would pay a turn of the event loop for each request.
+const CONNECTIONS: usize = 32;
+/// Requests on each before counting begins: all that is made once has been made.
+const WARM_UP: usize = 10;
+/// Requests on each that are counted.
+const COUNTED: usize = 100;
 
 /// Others, measured in the same way: name, GET, POST.
 const ANCHORS: [(&str, &str, &str); 4] = [
@@ -70,7 +72,7 @@ impl Cost {
         let idle = counted(&start, name, |_| None)?;
         let get = counted(&start, &format!("{name}-get"), |port| Some(Request::get(port, "v-1")))?;
         let post = counted(&start, &format!("{name}-post"), |port| Some(Request::post(port, "v-1", "load")))?;
-        let each = |total: u64| total.saturating_sub(idle) / COUNTED as u64;
+        let each = |total: u64| total.saturating_sub(idle) / (COUNTED * CONNECTIONS) as u64;
         Ok(Cost { get: each(get), post: each(post) })
     }
 }
@@ -88,13 +90,14 @@ fn counted(
     let out = format!("--callgrind-out-file={}", folder.join(format!("callgrind.{name}")).display());
     let server = start(&["valgrind", "--tool=callgrind", &out])?;
     let port = server.ports.listen;
-    let mut connection = Connection::open_patiently(port)?;
-    connection.repeat(&Request::get(port, "v-1"), WARM_UP)?;
-    connection.repeat(&Request::post(port, "v-1", "load"), WARM_UP)?;
+    let mut connections: Vec<Connection> =
+        (0..CONNECTIONS).map(|_| Connection::open_patiently(port)).collect::<Result<_>>()?;
+    repeat_on_all(&mut connections, &Request::get(port, "v-1"), WARM_UP)?;
+    repeat_on_all(&mut connections, &Request::post(port, "v-1", "load"), WARM_UP)?;
     if let Some(request) = request(port) {
-        connection.repeat(&request, COUNTED)?;
+        repeat_on_all(&mut connections, &request, COUNTED)?;
     }
-    drop(connection);
+    drop(connections);
     collected(&server.end()?)
 }
 

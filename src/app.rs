@@ -102,6 +102,12 @@ impl App {
         self.admin
     }
 
+    /// What the handlers see, for benchmarks.
+    #[doc(hidden)]
+    pub fn site(&self) -> &Arc<Site> {
+        &self.site
+    }
+
     /// The tasks and their stop signal.
     pub fn tasks(&self) -> &Tasks {
         &self.tasks
@@ -155,8 +161,7 @@ impl App {
 
     fn serve_tokens(&self, listener: Listener, config: &Config) {
         let limits = Limits { header_timeout: config.server.header_timeout, connections: CONNECTIONS };
-        let handler = token_handler(&self.site);
-        self.tasks.background(serve(listener, limits, self.tasks.clone(), handler));
+        serve_site(&self.site, listener, limits, &self.tasks);
     }
 
     /// More event loops on the same addresses; the kernel spreads the connections.
@@ -172,10 +177,7 @@ impl App {
                 runtime.block_on(async {
                     for address in addresses {
                         match Listener::bind(address, true) {
-                            Ok(listener) => {
-                                let handler = token_handler(&site);
-                                tasks.background(serve(listener, limits, tasks.clone(), handler));
-                            }
+                            Ok(listener) => serve_site(&site, listener, limits, &tasks),
                             Err(error) => tracing::error!(error, "an event loop could not listen"),
                         }
                     }
@@ -194,14 +196,12 @@ impl App {
     }
 }
 
-fn token_handler(
-    site: &Arc<Site>,
-) -> impl Fn(crate::edge::Request, SocketAddr) -> HandlerFuture + Clone + Send + Sync + 'static {
+/// The handler's future is not boxed: it is over a kilobyte, which allocators take their time for.
+fn serve_site(site: &Arc<Site>, listener: Listener, limits: Limits, tasks: &Tasks) {
     let site = Arc::clone(site);
-    move |request, peer| Box::pin(api::handle(Arc::clone(&site), request, peer))
+    let handler = move |request, peer| api::handle(Arc::clone(&site), request, peer);
+    tasks.background(serve(listener, limits, tasks.clone(), handler));
 }
-
-type HandlerFuture = std::pin::Pin<Box<dyn Future<Output = crate::edge::Response> + Send>>;
 
 impl Parts {
     async fn snapshot(

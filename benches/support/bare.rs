@@ -24,11 +24,11 @@ pub fn serve_if_asked() -> Result<bool> {
     let body = Bytes::from(vec![b'x'; length.parse().context("the length of the body")?]);
     let port = port.parse().context("the port")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let set = tokio::task::LocalSet::new();
-    set.block_on(&runtime, serve(port, body))?;
+    runtime.block_on(serve(port, body))?;
     Ok(true)
 }
 
+#[expect(clippy::disallowed_methods, reason = "here is no drain that would wait for a task")]
 async fn serve(port: u16, body: Bytes) -> Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
@@ -47,7 +47,7 @@ async fn serve(port: u16, body: Bytes) -> Result<()> {
                 Ok::<_, Infallible>(hyper::Response::new(Full::new(body)))
             }
         });
-        tokio::task::spawn_local(async move {
+        tokio::spawn(async move {
             // How it ended is the client's business.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
         });

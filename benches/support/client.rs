@@ -61,7 +61,15 @@ impl Connection {
 
     /// The whole answer, head and body.
     pub fn ask(&mut self, request: &Request) -> Result<&[u8]> {
-        self.stream.write_all(&request.0)?;
+        self.send(request)?;
+        self.receive()
+    }
+
+    fn send(&mut self, request: &Request) -> Result<()> {
+        Ok(self.stream.write_all(&request.0)?)
+    }
+
+    fn receive(&mut self) -> Result<&[u8]> {
         self.buffer.clear();
         let mut chunk = [0; 16 << 10];
         loop {
@@ -82,6 +90,18 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// Asks on all connections at once, so many times, and sees that each ask is granted.
+pub fn repeat_on_all(connections: &mut [Connection], request: &Request, times: usize) -> Result<()> {
+    for _ in 0..times {
+        connections.iter_mut().try_for_each(|connection| connection.send(request))?;
+        for connection in &mut *connections {
+            let answer = connection.receive()?;
+            ensure!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(answer));
+        }
+    }
+    Ok(())
 }
 
 /// Where the body begins.

@@ -27,7 +27,7 @@ pub enum Limits {
 }
 
 /// A sidecar with everything on: guard, caller header, metrics, limiter, audit trail.
-fn config(ports: Ports, vendor: &Vendor, limits: Limits) -> String {
+pub fn config(ports: Ports, vendor: &Vendor, limits: Limits) -> String {
     let limit = match limits {
         Limits::High => "load_limit: {per_second: 100000, per_viewer_per_second: 1000000}",
         Limits::Default => "",

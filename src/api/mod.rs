@@ -30,6 +30,8 @@ use crate::tokens::{IdRules, Upstream, ViewerTokens};
 pub use recent::Recent;
 use route::Route;
 pub use viewer_token::Show;
+#[doc(hidden)]
+pub use viewer_token::render_hit;
 
 /// What every handler may see.
 pub struct Site {

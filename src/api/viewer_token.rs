@@ -89,6 +89,13 @@ pub(super) async fn handle(
     }
 }
 
+/// Renders a hit, for benchmarks.
+#[doc(hidden)]
+pub fn render_hit(show: &Show, served: Served, now: Moment) -> Response {
+    let timing = Timing { minted_in: Duration::ZERO, waited: Duration::ZERO };
+    reply::render(show, &HandOut { served, timing }, now, false)
+}
+
 async fn answer(
     site: &Site,
     snapshot: &Snapshot,

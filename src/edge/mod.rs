@@ -9,6 +9,8 @@ mod watch;
 
 pub use listen::{Listener, raise_file_limit};
 pub use respond::Response;
+#[doc(hidden)]
+pub use serve::connection;
 pub use serve::{Limits, serve};
 
 /// What handlers get.

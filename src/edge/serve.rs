@@ -79,7 +79,7 @@ fn draining() -> Response {
 }
 
 /// Serves one connection over anything that reads and writes.
-async fn connection<IO, H, F>(io: IO, header_timeout: Duration, stop: Stop, handler: H)
+pub async fn connection<IO, H, F>(io: IO, header_timeout: Duration, stop: Stop, handler: H)
 where
     IO: AsyncRead + AsyncWrite + Unpin + 'static,
     H: Fn(Request) -> F,

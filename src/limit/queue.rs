@@ -81,14 +81,13 @@ impl Queue {
 
     /// Waits for a start, at most `max_wait`. The error says when to ask again.
     pub(super) async fn start(self: &Arc<Self>, viewer: u64, metrics: &LoadMetrics) -> Result<Duration, Duration> {
-        let begin = self.clock.now();
-        let started = {
+        let (begin, started) = {
             let mut state = self.lock();
             // Whoever comes later must not pass those who wait.
             if state.waiting == 0 {
                 match state.window.start() {
                     Ok(()) => return Ok(Duration::ZERO),
-                    Err(pause) => state.opens = begin.after(pause),
+                    Err(pause) => state.opens = self.clock.now().after(pause),
                 }
             }
             self.admit(&state, state.ahead_of(viewer))?;
@@ -103,7 +102,7 @@ impl Queue {
                 let queue = Arc::clone(self);
                 self.tasks.work(async move { queue.serve().await });
             }
-            receiver
+            (self.clock.now(), receiver)
         };
         let _seat = Seat::take(self, metrics);
         match tokio::time::timeout(self.max_wait, started).await {

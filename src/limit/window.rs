@@ -22,7 +22,7 @@ impl GovernorClock for Ticks {
     type Instant = Nanos;
 
     fn now(&self) -> Nanos {
-        self.0.now().boot.into()
+        self.0.boot().into()
     }
 }
 

@@ -15,6 +15,7 @@ mod environment;
 mod framing;
 mod live_check;
 mod memory;
+mod openapi;
 mod probes;
 mod reload;
 mod rotation;

@@ -138,8 +138,10 @@ pub(super) fn from_query(query: &str, headers: &HeaderMap) -> Result<Ask, Fault>
     Ok(Ask { viewer, purpose, min_ttl: None })
 }
 
+static VIEWER_VALUE: HeaderName = HeaderName::from_static("sidemint-viewer-value");
+
 fn viewer_value(headers: &HeaderMap) -> Result<Option<String>, Fault> {
-    let mut values = headers.get_all("sidemint-viewer-value").iter();
+    let mut values = headers.get_all(&VIEWER_VALUE).iter();
     let (Some(value), again) = (values.next(), values.next()) else { return Ok(None) };
     let text = value.to_str().ok().filter(|_| again.is_none());
     let text = text.ok_or_else(|| invalid("Sidemint-Viewer-Value must be there once, percent-encoded"))?;
@@ -152,6 +154,9 @@ fn form_decode(text: &str) -> Result<String, Fault> {
 }
 
 fn percent_decode(text: &str) -> Result<String, Fault> {
+    if !text.contains('%') {
+        return Ok(text.to_owned());
+    }
     let sound = text
         .split('%')
         .skip(1)
