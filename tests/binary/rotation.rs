@@ -65,7 +65,7 @@ impl Load {
                 let mut failures = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
                     let count = asked.fetch_add(1, Ordering::Relaxed);
-                    let viewer = if number % 2 == 0 { 0 } else { count };
+                    let viewer = if number.is_multiple_of(2) { 0 } else { count };
                     let target = format!("{TOKEN}?viewer_id=u-{viewer}&purpose=renew");
                     let reply = send(listen, "GET", &target, &[PROOF], "");
                     if reply.status != 200 {
@@ -92,7 +92,7 @@ fn rank_35_a_secret_is_swapped_under_load_and_no_call_fails() {
     let (vendor, volume) = (Vendor::start(), tempfile::tempdir().expect("a folder can be made"));
     let sidecar = start(&vendor, volume.path());
     let load = Load::on(&sidecar);
-    let swapped = |generation: u32| if generation % 2 == 0 { OLD } else { NEW };
+    let swapped = |generation: u32| if generation.is_multiple_of(2) { OLD } else { NEW };
     // Both are accepted while they change, as a principal may own several.
     for generation in 1..=99 {
         publish(volume.path(), generation, Some(swapped(generation)));
