@@ -92,7 +92,7 @@ fn rank_35_a_secret_is_swapped_under_load_and_no_call_fails() {
     let (vendor, volume) = (Vendor::start(), tempfile::tempdir().expect("a folder can be made"));
     let sidecar = start(&vendor, volume.path());
     let load = Load::on(&sidecar);
-    let swapped = |generation: u32| if generation % 2 == 0 { OLD } else { NEW };
+    let swapped = |generation: u32| if generation.is_multiple_of(2) { OLD } else { NEW };
     // Both are accepted while they change, as a principal may own several.
     for generation in 1..=99 {
         publish(volume.path(), generation, Some(swapped(generation)));
