@@ -4,12 +4,13 @@
 
 mod support;
 
+use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use criterion::{BatchSize, Criterion, black_box};
+use criterion::{BatchSize, Criterion};
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use sidemint::api::{self, Show, Site};
 use sidemint::app::App;
