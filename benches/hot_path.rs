@@ -69,7 +69,7 @@ fn whole(criterion: &mut Criterion, runtime: &Runtime, site: &Arc<Site>, name: &
 
 fn exchange(runtime: &Runtime, site: &Arc<Site>, ask: &Request, times: u64) -> Result<Duration> {
     let (mut client, server) = tokio::io::duplex(PIPE);
-    let handler = |request| api::handle(Arc::clone(site), request, PEER);
+    let handler = |request| api::handle(site, request, PEER);
     let serving = sidemint::edge::connection(server, Duration::from_secs(5), Stop::default(), handler);
     let asking = async {
         let mut buffer = Vec::with_capacity(PIPE);

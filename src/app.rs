@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::api::{self, Caller, Recent, Show, Site, Snapshot};
 use crate::config::{self, Config, Environment};
 use crate::edge::guard::Rules;
-use crate::edge::{Limits, Listener, serve};
+use crate::edge::{Answer, Limits, Listener, Request, serve};
 use crate::lease::Keeper;
 use crate::lifecycle::Tasks;
 use crate::limit::Limiters;
@@ -154,8 +154,8 @@ impl App {
     fn serve_admin(&self, listener: Listener, config: &Config) {
         let limits = Limits { header_timeout: config.server.header_timeout, connections: ADMIN_CONNECTIONS };
         let site = Arc::clone(&self.site);
-        let addresses: Arc<[SocketAddr]> = Arc::new([listener.address()]);
-        let handler = move |request, peer| api::admin::handle(Arc::clone(&site), request, peer, Arc::clone(&addresses));
+        let addresses = [listener.address()];
+        let handler = move |request: Request, _| Answer::Ready(api::admin::handle(&site, &request, &addresses));
         self.admin_tasks.background(serve(listener, limits, self.admin_tasks.clone(), handler));
     }
 
@@ -199,7 +199,7 @@ impl App {
 /// The handler's future is not boxed: it is over a kilobyte, which allocators take their time for.
 fn serve_site(site: &Arc<Site>, listener: Listener, limits: Limits, tasks: &Tasks) {
     let site = Arc::clone(site);
-    let handler = move |request, peer| api::handle(Arc::clone(&site), request, peer);
+    let handler = move |request, peer| api::handle(&site, request, peer);
     tasks.background(serve(listener, limits, tasks.clone(), handler));
 }
 

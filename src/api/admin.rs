@@ -17,9 +17,9 @@ use crate::model::{Code, Fault};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Answers a request on the admin port.
-pub async fn handle(site: Arc<Site>, request: Request, _peer: SocketAddr, addresses: Arc<[SocketAddr]>) -> Response {
+pub fn handle(site: &Site, request: &Request, addresses: &[SocketAddr]) -> Response {
     let snapshot = site.snapshot();
-    if let Err(fault) = guard(&snapshot, &request, &addresses) {
+    if let Err(fault) = guard(&snapshot, request, addresses) {
         site.metrics.refused(fault.code());
         return respond::problem(&fault);
     }
@@ -29,14 +29,14 @@ pub async fn handle(site: Arc<Site>, request: Request, _peer: SocketAddr, addres
             Lost::wrong_method("GET").response()
         }
         "/livez" => respond::text(200, "ok\n"),
-        "/readyz" => readyz(&site, &snapshot),
-        "/startupz" => startupz(&site, &snapshot),
+        "/readyz" => readyz(site, &snapshot),
+        "/startupz" => startupz(site, &snapshot),
         "/metrics" => respond::content(200, "text/plain; version=0.0.4; charset=utf-8", site.metrics.render()),
-        "/status" | "/" if wants_json(&request) => {
-            respond::content(200, "application/json", status::json(&site, &snapshot))
+        "/status" | "/" if wants_json(request) => {
+            respond::content(200, "application/json", status::json(site, &snapshot))
         }
-        "/status" | "/" => respond::content(200, "text/html; charset=utf-8", status::page(&site, &snapshot)),
-        "/quitquitquit" if snapshot.config.admin.quit => quit(&site, &request),
+        "/status" | "/" => respond::content(200, "text/html; charset=utf-8", status::page(site, &snapshot)),
+        "/quitquitquit" if snapshot.config.admin.quit => quit(site, request),
         _ => Lost::not_found("here are /livez, /readyz, /startupz, /metrics and /status").response(),
     }
 }

@@ -20,7 +20,7 @@ use http::header::{
 
 use crate::config::Config;
 use crate::edge::guard::{Pass, Proof, Rules};
-use crate::edge::{Request, Response, respond};
+use crate::edge::{Answer, Request, Response, respond};
 use crate::lifecycle::Stop;
 use crate::model::{Clock, Code, Fault, Moment};
 use crate::secrets::SecretLease;
@@ -81,6 +81,15 @@ pub enum Caller {
     Secret(SecretLease),
 }
 
+impl Caller {
+    fn secret(&self) -> Option<&SecretLease> {
+        match self {
+            Caller::Secret(secret) => Some(secret),
+            Caller::Anyone | Caller::Header => None,
+        }
+    }
+}
+
 impl Site {
     /// The config of the moment.
     pub fn snapshot(&self) -> Arc<Snapshot> {
@@ -105,35 +114,76 @@ impl Site {
 }
 
 /// Answers a request on the token port.
-pub async fn handle(site: Arc<Site>, request: Request, peer: SocketAddr) -> Response {
+pub fn handle(site: &Arc<Site>, request: Request, peer: SocketAddr) -> Answer {
     let snapshot = site.snapshot();
     let begin = site.clock.now();
-    let origin = match guard(&snapshot, &request).await {
+    let origin = match guard(&snapshot, &request) {
         Ok(Pass::Through { origin }) => origin.cloned(),
-        Ok(Pass::Preflight(origin)) => return preflight(origin),
-        Err(fault) => {
-            site.note(&fault, None, None, begin, peer);
-            let response = refusal(&fault);
-            return match snapshot.rules.allowed_origin(request.headers()) {
-                Some(origin) => readable_by(origin, response),
-                None => response,
-            };
-        }
+        Ok(Pass::Preflight(origin)) => return Answer::Ready(preflight(origin)),
+        Err(fault) => return refuse(site, snapshot, request, fault, begin, peer),
     };
-    let response = match route::find(request.method(), request.uri().path()) {
-        Ok(Route::ViewerToken(embed)) => {
-            let show = snapshot.embeds.get(embed).cloned();
-            viewer_token::handle(&site, &snapshot, show, request, begin, peer).await
-        }
-        Ok(Route::OpenApi) => respond::content(200, "application/json", OPENAPI),
+    let answer = dispatch(site, snapshot, request, begin, peer);
+    match origin {
+        None => answer,
+        Some(origin) => then(answer, move |response| readable_by(&origin, response)),
+    }
+}
+
+fn dispatch(site: &Arc<Site>, snapshot: Arc<Snapshot>, request: Request, begin: Moment, peer: SocketAddr) -> Answer {
+    match route::find(request.method(), request.uri().path()) {
+        Ok(Route::ViewerToken(embed)) => match snapshot.embeds.get(embed) {
+            Some(show) => viewer_token::handle(site, &snapshot, show, request, begin, peer),
+            None => {
+                let fault = Fault::new(Code::UnknownEmbed, "the config has no embed of this name");
+                site.note(&fault, None, None, begin, peer);
+                Answer::Ready(respond::problem(&fault))
+            }
+        },
+        Ok(Route::OpenApi) => Answer::Ready(respond::content(200, "application/json", OPENAPI)),
         Err(lost) => {
             site.note(&lost.fault, None, None, begin, peer);
-            lost.response()
+            Answer::Ready(lost.response())
         }
+    }
+}
+
+/// Refuses what the guard refused; but a caller whose secret is wrong may just have read the new
+/// one before we did.
+fn refuse(
+    site: &Arc<Site>,
+    snapshot: Arc<Snapshot>,
+    request: Request,
+    fault: Fault,
+    begin: Moment,
+    peer: SocketAddr,
+) -> Answer {
+    let Some(secret) = snapshot.caller.secret().filter(|_| fault.code() == Code::CallerUnauthenticated).cloned() else {
+        site.note(&fault, None, None, begin, peer);
+        let response = refusal(&fault);
+        return Answer::Ready(match snapshot.rules.allowed_origin(request.headers()) {
+            Some(origin) => readable_by(origin, response),
+            None => response,
+        });
     };
-    match origin {
-        None => response,
-        Some(origin) => readable_by(&origin, response),
+    let site = Arc::clone(site);
+    Answer::later(async move {
+        let changed = secret.changed().await;
+        let good = changed.is_some_and(|changed| check(&snapshot, &request, &Proof::Secret(&[changed])).is_ok());
+        if !good {
+            site.note(&fault, None, None, begin, peer);
+            return refusal(&fault);
+        }
+        match dispatch(&site, snapshot, request, begin, peer) {
+            Answer::Ready(response) => response,
+            Answer::Later(future) => future.await,
+        }
+    })
+}
+
+fn then(answer: Answer, change: impl FnOnce(Response) -> Response + Send + 'static) -> Answer {
+    match answer {
+        Answer::Ready(response) => Answer::Ready(change(response)),
+        Answer::Later(future) => Answer::later(async move { change(future.await) }),
     }
 }
 
@@ -150,21 +200,16 @@ fn refusal(fault: &Fault) -> Response {
     response
 }
 
-async fn guard<'a>(snapshot: &Snapshot, request: &'a Request) -> Result<Pass<'a>, Fault> {
-    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-    let check = |proof: &Proof<'_>| snapshot.rules.check(method, uri, headers, proof);
+fn guard<'a>(snapshot: &Snapshot, request: &'a Request) -> Result<Pass<'a>, Fault> {
     match &snapshot.caller {
-        Caller::Anyone => check(&Proof::None),
-        Caller::Header => check(&Proof::Header),
-        Caller::Secret(secret) => match check(&Proof::Secret(&secret.accepted()?)) {
-            // The caller may have read the new secret before we did.
-            Err(fault) if fault.code() == Code::CallerUnauthenticated => match secret.changed().await {
-                Some(changed) => check(&Proof::Secret(&[changed])),
-                None => Err(fault),
-            },
-            result => result,
-        },
+        Caller::Anyone => check(snapshot, request, &Proof::None),
+        Caller::Header => check(snapshot, request, &Proof::Header),
+        Caller::Secret(secret) => check(snapshot, request, &Proof::Secret(&secret.accepted()?)),
     }
+}
+
+fn check<'a>(snapshot: &Snapshot, request: &'a Request, proof: &Proof<'_>) -> Result<Pass<'a>, Fault> {
+    snapshot.rules.check(request.method(), request.uri(), request.headers(), proof)
 }
 
 /// What a browser of an allowed origin may send (Fetch standard, CORS protocol).

@@ -11,12 +11,13 @@ use http::Method;
 use http::header::ACCEPT;
 
 use super::{Site, Snapshot};
-use crate::edge::{Request, Response, body, respond};
-use crate::lease::How;
+use crate::edge::{Answer, Request, Response, body, respond};
+use crate::lease::{How, Policy};
+use crate::limit::Turn;
 use crate::model::{Code, Fault, Moment};
 use crate::telemetry::audit::{Entry, Subject};
-use crate::telemetry::metrics::Outcome;
-use crate::tokens::{Embed, Served, check};
+use crate::telemetry::metrics::{Label, Outcome};
+use crate::tokens::{Asked, Embed, Served, check};
 use ask::{Ask, Purpose};
 use reply::Timing;
 pub use reply::embed_block;
@@ -46,47 +47,197 @@ struct HandOut {
     timing: Timing,
 }
 
-pub(super) async fn handle(
-    site: &Site,
-    snapshot: &Snapshot,
-    show: Option<Arc<Show>>,
+/// What cannot be had at once.
+enum Step {
+    /// The token has yet to be minted.
+    Mint,
+    /// The load has yet to wait for its turn.
+    Queue(Served, Turn),
+}
+
+/// Everything about one request that does not change while it is answered.
+struct Visit<'a> {
+    site: &'a Site,
+    snapshot: &'a Snapshot,
+    show: &'a Show,
+    begin: Moment,
+    peer: SocketAddr,
+    plain: bool,
+}
+
+/// Answers at once what memory can answer: no future, no waiting.
+pub(super) fn handle(
+    site: &Arc<Site>,
+    snapshot: &Arc<Snapshot>,
+    show: &Arc<Show>,
     request: Request,
     begin: Moment,
     peer: SocketAddr,
-) -> Response {
-    let Some(show) = show else {
-        let fault = Fault::new(Code::UnknownEmbed, "the config has no embed of this name");
-        site.note(&fault, None, None, begin, peer);
-        return respond::problem(&fault);
-    };
+) -> Answer {
     let plain = wants_plain_text(&request);
-    let mut asked = None;
-    // At the end of a drain, whoever still waits is told so instead of losing the connection.
-    let result = tokio::select! {
-        biased;
-        result = answer(site, snapshot, &show, request, begin, &mut asked) => result,
-        () = site.stop.forced() => Err(Fault::new(Code::Draining, "sidemint is stopping; ask the next one")),
+    let visit = Visit { site, snapshot, show, begin, peer, plain };
+    let own = || (Arc::clone(site), Arc::clone(snapshot), Arc::clone(show));
+    if request.method() != Method::GET {
+        let owned = own();
+        return Answer::later(async move {
+            let (site, snapshot, show) = &owned;
+            let visit = Visit { site, snapshot, show, begin, peer, plain };
+            visit.of_post(request).await
+        });
+    }
+    let ask = match ask::of_get(&request) {
+        Ok(ask) => ask,
+        Err(fault) => return Answer::Ready(visit.refuse(None, &fault)),
     };
-    let now = site.clock.now();
-    let outcome = result.as_ref().map_or_else(outcome_of, |hand_out| outcome_of_how(hand_out.served.how));
-    show.embed.metrics.answered(outcome, now.since(begin));
-    match result {
-        Ok(hand_out) => {
-            let purpose = asked.as_ref().map(|ask| ask.purpose.as_str());
-            note(site, &show, purpose, &hand_out, outcome, now, peer);
-            reply::render(&show, &hand_out, now, plain)
-        }
-        Err(fault) => {
-            if fault.code().status() >= 500 {
-                site.recent.note(&show.embed.config.name, &fault, now);
-            }
-            let viewer = asked.as_ref().map(|ask| snapshot.ids.pseudonyms.short(&ask.viewer.id));
-            let subject = Subject { place: &show.embed.place, viewer: viewer.as_deref(), token: None };
-            let purpose = asked.as_ref().map(|ask| ask.purpose.as_str());
-            site.note(&fault, purpose, Some(subject), now, peer);
-            respond::problem(&fault)
+    match visit.at_once(&ask) {
+        Ok(response) => Answer::Ready(response),
+        Err(step) => {
+            let owned = own();
+            Answer::later(async move {
+                let (site, snapshot, show) = &owned;
+                let visit = Visit { site, snapshot, show, begin, peer, plain };
+                visit.see_through(&ask, step).await
+            })
         }
     }
+}
+
+impl Visit<'_> {
+    async fn of_post(&self, request: Request) -> Response {
+        let read = tokio::select! {
+            biased;
+            read = read(self.snapshot, request) => read,
+            () = self.site.stop.forced() => Err(draining()),
+        };
+        let ask = match read {
+            Ok(ask) => ask,
+            Err(fault) => return self.refuse(None, &fault),
+        };
+        match self.at_once(&ask) {
+            Ok(response) => response,
+            Err(step) => Box::pin(self.see_through(&ask, step)).await,
+        }
+    }
+
+    /// The answer, if it needs no waiting.
+    fn at_once(&self, ask: &Ask) -> Result<Response, Step> {
+        match self.try_hand_out(ask) {
+            Ok(Ok(served)) => {
+                let timing = Timing { minted_in: Duration::ZERO, waited: Duration::ZERO };
+                Ok(self.grant(ask, &HandOut { served, timing }))
+            }
+            Ok(Err(step)) => Err(step),
+            Err(fault) => Ok(self.refuse(Some(ask), &fault)),
+        }
+    }
+
+    fn try_hand_out(&self, ask: &Ask) -> Result<Result<Served, Step>, Fault> {
+        check(&ask.viewer, &self.snapshot.ids)?;
+        let Some(answer) = self.token(ask).at_hand(&self.policy(ask)) else { return Ok(Err(Step::Mint)) };
+        let served = answer?;
+        match self.begin_load(ask)? {
+            None => Ok(Ok(served)),
+            Some(turn) => Ok(Err(Step::Queue(served, turn))),
+        }
+    }
+
+    /// The answer, with all the waiting that it needs.
+    async fn see_through(&self, ask: &Ask, step: Step) -> Response {
+        // At the end of a drain, whoever still waits is told so instead of losing the connection.
+        let result = tokio::select! {
+            biased;
+            result = self.go_on(ask, step) => result,
+            () = self.site.stop.forced() => Err(draining()),
+        };
+        match result {
+            Ok(hand_out) => self.grant(ask, &hand_out),
+            Err(fault) => self.refuse(Some(ask), &fault),
+        }
+    }
+
+    /// From the ask to the token: the mint first, the start of the load as late as possible.
+    async fn go_on(&self, ask: &Ask, step: Step) -> Result<HandOut, Fault> {
+        let mut timing = Timing { minted_in: Duration::ZERO, waited: Duration::ZERO };
+        let (mut served, turn) = match step {
+            Step::Queue(served, turn) => (served, Some(turn)),
+            Step::Mint => {
+                let served = self.mint(ask).await?;
+                timing.minted_in = self.site.clock.now().since(self.begin);
+                (served, self.begin_load(ask)?)
+            }
+        };
+        if let Some(turn) = turn {
+            let upstream = &self.show.embed.upstream;
+            timing.waited = upstream.limiter.wait(turn, &upstream.metrics.loads).await?;
+            // It was good enough before the wait; nearly always it still is.
+            let again = self.token(ask).wait(&self.policy(ask)).await?;
+            let how = if again.how == How::Hit { served.how } else { again.how };
+            served = Served { how, ..again };
+        }
+        Ok(HandOut { served, timing })
+    }
+
+    async fn mint(&self, ask: &Ask) -> Result<Served, Fault> {
+        let upstream = &self.show.embed.upstream;
+        let _coming = match ask.purpose {
+            Purpose::Load => Some(upstream.limiter.announce(&ask.viewer.id, &upstream.metrics.loads)?),
+            Purpose::Renew => None,
+        };
+        self.token(ask).wait(&self.policy(ask)).await
+    }
+
+    fn begin_load(&self, ask: &Ask) -> Result<Option<Turn>, Fault> {
+        let upstream = &self.show.embed.upstream;
+        match ask.purpose {
+            Purpose::Load => upstream.limiter.begin(&ask.viewer.id, &upstream.metrics.loads),
+            Purpose::Renew => Ok(None),
+        }
+    }
+
+    fn token(&self, ask: &Ask) -> Asked<'_> {
+        self.site.tokens.token(&self.show.embed, &ask.viewer, &self.snapshot.ids)
+    }
+
+    fn policy(&self, ask: &Ask) -> Policy {
+        self.show.embed.policy().raised_to(ask.min_ttl.unwrap_or_default())
+    }
+
+    fn grant(&self, ask: &Ask, hand_out: &HandOut) -> Response {
+        let now = self.site.clock.now();
+        let outcome = outcome_of_how(hand_out.served.how);
+        self.show.embed.metrics.answered(outcome, now.since(self.begin));
+        let subject = Subject {
+            place: &self.show.embed.place,
+            viewer: Some(hand_out.served.viewer_hash()),
+            token: Some(hand_out.served.grant.item.token.fingerprint()),
+        };
+        self.site.audit.note(&Entry {
+            at: now.unix_seconds(),
+            granted: true,
+            code: outcome.as_str(),
+            purpose: Some(ask.purpose.as_str()),
+            subject: Some(subject),
+            caller: self.peer.ip(),
+        });
+        reply::render(self.show, hand_out, now, self.plain)
+    }
+
+    fn refuse(&self, ask: Option<&Ask>, fault: &Fault) -> Response {
+        let now = self.site.clock.now();
+        let embed = &self.show.embed;
+        embed.metrics.answered(outcome_of(fault), now.since(self.begin));
+        if fault.code().status() >= 500 {
+            self.site.recent.note(&embed.config.name, fault, now);
+        }
+        let viewer = ask.map(|ask| self.snapshot.ids.pseudonyms.short(&ask.viewer.id));
+        let subject = Subject { place: &embed.place, viewer: viewer.as_deref(), token: None };
+        self.site.note(fault, ask.map(|ask| ask.purpose.as_str()), Some(subject), now, self.peer);
+        respond::problem(fault)
+    }
+}
+
+fn draining() -> Fault {
+    Fault::new(Code::Draining, "sidemint is stopping; ask the next one")
 }
 
 /// Renders a hit, for benchmarks.
@@ -96,56 +247,11 @@ pub fn render_hit(show: &Show, served: Served, now: Moment) -> Response {
     reply::render(show, &HandOut { served, timing }, now, false)
 }
 
-async fn answer(
-    site: &Site,
-    snapshot: &Snapshot,
-    show: &Show,
-    request: Request,
-    begin: Moment,
-    asked: &mut Option<Ask>,
-) -> Result<HandOut, Fault> {
-    let ask = asked.insert(read(snapshot, request).await?);
-    hand_out(site, snapshot, show, ask, begin).await
-}
-
-/// From the ask to the token: the mint first, the start of the load as late as possible.
-async fn hand_out(site: &Site, snapshot: &Snapshot, show: &Show, ask: &Ask, begin: Moment) -> Result<HandOut, Fault> {
-    let embed = &show.embed;
-    let limiter = &embed.upstream.limiter;
-    let loads = &embed.upstream.metrics.loads;
-    check(&ask.viewer, &snapshot.ids)?;
-    let is_load = ask.purpose == Purpose::Load;
-    let policy = embed.policy().raised_to(ask.min_ttl.unwrap_or_default());
-    let token = site.tokens.token(embed, &ask.viewer, &snapshot.ids);
-    let mut served = match token.at_hand(&policy) {
-        Some(answer) => answer?,
-        None => {
-            let _coming = if is_load { Some(limiter.announce(&ask.viewer.id, loads)?) } else { None };
-            token.wait(&policy).await?
-        }
-    };
-    let minted_in = match served.how {
-        How::Miss | How::Coalesced => site.clock.now().since(begin),
-        How::Hit | How::Stale => Duration::ZERO,
-    };
-    let waited = if is_load { limiter.start(&ask.viewer.id, loads).await? } else { Duration::ZERO };
-    if !waited.is_zero() {
-        // It was good enough before the wait; nearly always it still is.
-        let again = token.wait(&policy).await?;
-        let how = if again.how == How::Hit { served.how } else { again.how };
-        served = Served { how, ..again };
-    }
-    Ok(HandOut { timing: Timing { minted_in, waited }, served })
-}
-
+/// Reads the body of a POST.
 async fn read(snapshot: &Snapshot, request: Request) -> Result<Ask, Fault> {
     let server = &snapshot.config.server;
     let (head, incoming) = request.into_parts();
-    ask::check_headers(&head.headers, head.method == Method::GET)?;
-    if head.method == Method::GET {
-        body::none(&incoming)?;
-        return ask::from_query(head.uri.query().unwrap_or_default(), &head.headers);
-    }
+    ask::check_headers(&head.headers, false)?;
     let json = body::json(&head.headers, incoming, server.max_body, server.header_timeout).await?;
     ask::from_json(&json)
 }
@@ -154,25 +260,6 @@ async fn read(snapshot: &Snapshot, request: Request) -> Result<Ask, Fault> {
 fn wants_plain_text(request: &Request) -> bool {
     let accept = request.headers().get(ACCEPT).map(|accept| accept.as_bytes());
     accept.is_some_and(|accept| accept.trim_ascii_start().starts_with(b"text/plain"))
-}
-
-fn note(
-    site: &Site,
-    show: &Show,
-    purpose: Option<&str>,
-    hand_out: &HandOut,
-    outcome: Outcome,
-    now: Moment,
-    peer: SocketAddr,
-) {
-    use crate::telemetry::metrics::Label;
-    let subject = Subject {
-        place: &show.embed.place,
-        viewer: Some(hand_out.served.viewer_hash()),
-        token: Some(hand_out.served.grant.item.token.fingerprint()),
-    };
-    let (at, code) = (now.unix_seconds(), outcome.as_str());
-    site.audit.note(&Entry { at, granted: true, code, purpose, subject: Some(subject), caller: peer.ip() });
 }
 
 fn outcome_of_how(how: How) -> Outcome {

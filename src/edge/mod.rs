@@ -5,10 +5,11 @@ pub mod guard;
 mod listen;
 pub mod respond;
 mod serve;
+mod service;
 mod watch;
 
 pub use listen::{Listener, raise_file_limit};
-pub use respond::Response;
+pub use respond::{Answer, Response};
 #[doc(hidden)]
 pub use serve::connection;
 pub use serve::{Limits, serve};

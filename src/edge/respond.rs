@@ -1,26 +1,59 @@
 //! Replies, and the one mouth through which faults become HTTP.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use serde::Serialize;
 
 use crate::model::{Class, Fault};
 
-/// What handlers give.
+/// What goes back.
 pub type Response = http::Response<Full<Bytes>>;
+
+/// What handlers give. A hit is answered without any future: moving one that could also mint costs
+/// more than the whole hit (measured: 2,000 of 20,000 instructions were copies of futures).
+pub enum Answer {
+    /// At once.
+    Ready(Response),
+    /// After some waiting.
+    Later(Pin<Box<dyn Future<Output = Response> + Send>>),
+}
+
+impl Answer {
+    /// After some waiting.
+    pub fn later(future: impl Future<Output = Response> + Send + 'static) -> Answer {
+        Answer::Later(Box::pin(future))
+    }
+}
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
+/// What every JSON reply with a token says, made once: copying a map is cheaper than filling one.
+static TOKEN_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let mut headers = headers("application/json");
+    headers.insert(SERVER_TIMING, HeaderValue::from_static(""));
+    headers
+});
+
 /// A reply that bears a token: kept by nobody on the way.
 pub fn token(content_type: &'static str, body: Vec<u8>, timing: HeaderValue) -> Response {
-    let mut response = reply(StatusCode::OK, content_type, body.into());
-    response.headers_mut().insert(SERVER_TIMING, timing);
+    let mut response = Response::new(Full::new(body.into()));
+    let headers = response.headers_mut();
+    headers.clone_from(&TOKEN_HEADERS);
+    if let Some(slot) = headers.get_mut(&SERVER_TIMING) {
+        *slot = timing;
+    }
+    if content_type != "application/json" {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
     response
 }
 
@@ -91,10 +124,15 @@ fn status_of(status: u16) -> StatusCode {
 fn reply(status: StatusCode, content_type: &'static str, body: Bytes) -> Response {
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
-    let headers = response.headers_mut();
+    *response.headers_mut() = headers(content_type);
+    response
+}
+
+fn headers(content_type: &'static str) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    response
+    headers
 }

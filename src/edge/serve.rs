@@ -1,24 +1,21 @@
 //! Connections: each a task, with deadlines, bounds and a graceful end.
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
+use super::service::Service;
 use super::watch::{Phase, Progress, Watched};
-use super::{Listener, Request, Response, respond};
+use super::{Answer, Listener, Request, Response, respond};
 use crate::lifecycle::{Stop, Tasks};
 use crate::model::{Code, Fault};
 
@@ -42,10 +39,9 @@ const IDLE: Duration = Duration::from_secs(120);
 /// is work that a drain waits for. What comes later is told `draining` and closed: no more work is
 /// accepted, but a port that refuses connections would look like a crash to an app that is still
 /// finishing its own requests.
-pub async fn serve<H, F>(listener: Listener, limits: Limits, tasks: Tasks, handler: H)
+pub async fn serve<H>(listener: Listener, limits: Limits, tasks: Tasks, handler: H)
 where
-    H: Fn(Request, SocketAddr) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response> + Send + 'static,
+    H: Fn(Request, SocketAddr) -> Answer + Clone + Send + Sync + 'static,
 {
     let seats = Arc::new(Semaphore::new(limits.connections));
     loop {
@@ -65,7 +61,7 @@ where
             });
         } else {
             tasks.background(async move {
-                connection(stream, limits.header_timeout, Stop::default(), |_| async { draining() }).await;
+                connection(stream, limits.header_timeout, Stop::default(), |_| Answer::Ready(draining())).await;
                 drop(seat);
             });
         }
@@ -79,27 +75,13 @@ fn draining() -> Response {
 }
 
 /// Serves one connection over anything that reads and writes.
-pub async fn connection<IO, H, F>(io: IO, header_timeout: Duration, stop: Stop, handler: H)
+pub async fn connection<IO, H>(io: IO, header_timeout: Duration, stop: Stop, handler: H)
 where
     IO: AsyncRead + AsyncWrite + Unpin + 'static,
-    H: Fn(Request) -> F,
-    F: Future<Output = Response>,
+    H: Fn(Request) -> Answer,
 {
     let progress = Progress::default();
-    let noted = progress.clone();
-    let service = service_fn(move |request| {
-        noted.request_begins();
-        // A panic in a handler is one 500, not a lost connection with others' requests on it.
-        let answer = AssertUnwindSafe(handler(request)).catch_unwind();
-        let noted = noted.clone();
-        async move {
-            let response = answer.await.unwrap_or_else(|_| {
-                respond::problem(&Fault::new(Code::Internal, "the request met a bug; see the log"))
-            });
-            noted.request_ends();
-            Ok::<_, Infallible>(response)
-        }
-    });
+    let service = Service::new(handler, progress.clone());
     let io = TokioIo::new(Watched::new(io, progress.clone()));
     let mut connection = pin!(http1::Builder::new().max_buf_size(MAX_HEAD).serve_connection(io, service));
     let mut stopping = pin!(stop.begun());
@@ -153,13 +135,14 @@ mod tests {
     /// A connection whose handler does what the path says.
     fn open(stop: &Stop) -> DuplexStream {
         let (client, server) = tokio::io::duplex(64 << 10);
-        let handler = |request: Request| async move {
-            match request.uri().path() {
-                "/slow" => tokio::time::sleep(Duration::from_secs(30)).await,
-                "/panic" => panic!("the handler panics, as the test asked"),
-                _ => {}
-            }
-            respond::text(200, "fine")
+        let handler = |request: Request| match request.uri().path() {
+            "/slow" => Answer::later(async {
+                tokio::time::sleep(Duration::from_secs(30)).await;
+                respond::text(200, "fine")
+            }),
+            "/panic" => panic!("the handler panics, as the test asked"),
+            "/panic-later" => Answer::later(async { panic!("the handler panics, as the test asked") }),
+            _ => Answer::Ready(respond::text(200, "fine")),
         };
         Tasks::new().work(connection(server, Duration::from_secs(5), stop.clone(), handler));
         client
@@ -217,14 +200,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn rank_39_a_panic_is_a_500_and_the_connection_goes_on() {
-        let mut client = open(&Stop::default());
-        client.write_all(b"GET /panic HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-        client.write_all(GET).await.unwrap();
-        let (text, ..) = read_out(&mut client).await;
-        assert!(
-            text.contains("500 Internal") && text.contains(r#""code":"internal""#) && text.contains("200 OK"),
-            "{text}"
-        );
+        for path in ["/panic", "/panic-later"] {
+            let mut client = open(&Stop::default());
+            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+            client.write_all(request.as_bytes()).await.unwrap();
+            client.write_all(GET).await.unwrap();
+            let (text, ..) = read_out(&mut client).await;
+            assert!(
+                text.contains("500 Internal") && text.contains(r#""code":"internal""#) && text.contains("200 OK"),
+                "{text}"
+            );
+        }
     }
 
     #[tokio::test(start_paused = true)]

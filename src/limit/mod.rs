@@ -83,12 +83,11 @@ impl Limiter {
         }
     }
 
-    /// Waits for the start of a load of this viewer. Returns how long that took.
+    /// Starts a load of this viewer at once, or gives it a turn to wait for.
     ///
     /// # Errors
-    /// [`Code::ViewerLimited`] and [`Code::LoadLimited`], with the time after which it makes sense
-    /// to ask again.
-    pub async fn start(&self, viewer: &str, metrics: &LoadMetrics) -> Result<Duration, Fault> {
+    /// [`Code::ViewerLimited`], with the time after which it makes sense to ask again.
+    pub fn begin(&self, viewer: &str, metrics: &LoadMetrics) -> Result<Option<Turn>, Fault> {
         let viewer = self.hasher.hash_one(viewer);
         self.forget_quiet_viewers();
         if self.per_viewer.check_key(&viewer).is_err() {
@@ -96,7 +95,19 @@ impl Limiter {
             let detail = "this viewer has started as many dashboards in this second as the config allows";
             return Err(Fault::new(Code::ViewerLimited, detail).retry_after(Duration::from_secs(1)));
         }
-        match self.queue.start(viewer, metrics).await {
+        if self.queue.try_start() {
+            metrics.started(Duration::ZERO);
+            return Ok(None);
+        }
+        Ok(Some(Turn(viewer)))
+    }
+
+    /// Waits for a turn. Returns how long that took.
+    ///
+    /// # Errors
+    /// [`Code::LoadLimited`], with the time after which it makes sense to ask again.
+    pub async fn wait(&self, turn: Turn, metrics: &LoadMetrics) -> Result<Duration, Fault> {
+        match self.queue.wait(turn.0, metrics).await {
             Ok(waited) => {
                 metrics.started(waited);
                 Ok(waited)
@@ -108,6 +119,9 @@ impl Limiter {
         }
     }
 }
+
+/// The right to queue up for the start of a load.
+pub struct Turn(u64);
 
 impl Limiter {
     /// At most once a second: it looks at every viewer.

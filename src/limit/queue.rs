@@ -79,17 +79,26 @@ impl Queue {
         self.admit(&state, state.ahead_of(viewer))
     }
 
+    /// Starts at once, if nobody waits and the window allows it.
+    pub(super) fn try_start(&self) -> bool {
+        let mut state = self.lock();
+        // Whoever comes later must not pass those who wait.
+        if state.waiting > 0 {
+            return false;
+        }
+        match state.window.start() {
+            Ok(()) => true,
+            Err(pause) => {
+                state.opens = self.clock.now().after(pause);
+                false
+            }
+        }
+    }
+
     /// Waits for a start, at most `max_wait`. The error says when to ask again.
-    pub(super) async fn start(self: &Arc<Self>, viewer: u64, metrics: &LoadMetrics) -> Result<Duration, Duration> {
+    pub(super) async fn wait(self: &Arc<Self>, viewer: u64, metrics: &LoadMetrics) -> Result<Duration, Duration> {
         let (begin, started) = {
             let mut state = self.lock();
-            // Whoever comes later must not pass those who wait.
-            if state.waiting == 0 {
-                match state.window.start() {
-                    Ok(()) => return Ok(Duration::ZERO),
-                    Err(pause) => state.opens = self.clock.now().after(pause),
-                }
-            }
             self.admit(&state, state.ahead_of(viewer))?;
             let (sender, receiver) = oneshot::channel();
             let lane = state.lanes.entry(viewer).or_default();

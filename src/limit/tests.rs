@@ -20,6 +20,14 @@ fn limiter(per_second: u32, max_wait: u64, max_waiting: usize) -> (Arc<Limiter>,
     (Arc::new(Limiter::new(limit, clock, Tasks::new())), metrics)
 }
 
+/// Begins, and waits if need be.
+async fn start(limiter: &Limiter, viewer: &str, metrics: &LoadMetrics) -> Result<Duration, Fault> {
+    match limiter.begin(viewer, metrics)? {
+        None => Ok(Duration::ZERO),
+        Some(turn) => limiter.wait(turn, metrics).await,
+    }
+}
+
 /// The most that fall into any half-open second.
 fn most_in_a_second(mut starts: Vec<Duration>) -> usize {
     starts.sort();
@@ -36,7 +44,7 @@ async fn storm(
     let begin = Instant::now();
     let loads = viewers.map(|viewer| {
         let (limiter, metrics) = (Arc::clone(limiter), metrics.clone());
-        async move { limiter.start(&viewer, &metrics).await.map(|_| begin.elapsed()) }
+        async move { start(&limiter, &viewer, &metrics).await.map(|_| begin.elapsed()) }
     });
     futures_util::future::join_all(loads).await
 }
@@ -88,11 +96,11 @@ async fn a_flood_of_one_viewer_does_not_starve_another() {
 #[tokio::test(start_paused = true)]
 async fn who_hangs_up_costs_no_start_and_leaves_no_trace() {
     let (limiter, metrics) = limiter(1, 5, 100);
-    assert!(limiter.start("first", &metrics).await.is_ok());
-    let gone = tokio::time::timeout(Duration::from_millis(10), limiter.start("gone", &metrics)).await;
+    assert!(start(&limiter, "first", &metrics).await.is_ok());
+    let gone = tokio::time::timeout(Duration::from_millis(10), start(&limiter, "gone", &metrics)).await;
     assert!(gone.is_err());
     let begin = Instant::now();
-    assert!(limiter.start("next", &metrics).await.is_ok());
+    assert!(start(&limiter, "next", &metrics).await.is_ok());
     assert!(begin.elapsed() < Duration::from_secs(1), "the second start went to the next, not to the one who left");
     assert_eq!(limiter.waiting(), 0);
 }
@@ -103,11 +111,11 @@ async fn one_viewer_has_a_limit_of_its_own() {
     let strict =
         Limiter::new(LoadLimit { per_viewer_per_second: 5, ..limiter.limit().clone() }, Clock::system(), Tasks::new());
     for _ in 0..5 {
-        assert!(strict.start("v", &metrics).await.is_ok());
+        assert!(start(&strict, "v", &metrics).await.is_ok());
     }
-    let fault = strict.start("v", &metrics).await.unwrap_err();
+    let fault = start(&strict, "v", &metrics).await.unwrap_err();
     assert_eq!(fault.code(), Code::ViewerLimited);
-    assert!(strict.start("w", &metrics).await.is_ok());
+    assert!(start(&strict, "w", &metrics).await.is_ok());
 }
 
 proptest! {

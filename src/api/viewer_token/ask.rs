@@ -10,6 +10,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use crate::config::units::Span;
+use crate::edge::{Request, body};
 use crate::model::lifetime::LONGEST;
 use crate::model::{Code, Fault, Viewer};
 
@@ -102,6 +103,13 @@ fn unreadable(error: &serde_json::Error) -> Fault {
         ),
         _ => Fault::new(Code::MalformedRequest, format!("line {line} column {column}: this is not JSON")),
     }
+}
+
+/// Reads a GET, which has no body: what is not read could be taken for the next request.
+pub(super) fn of_get(request: &Request) -> Result<Ask, Fault> {
+    body::none(request.body())?;
+    check_headers(request.headers(), true)?;
+    from_query(request.uri().query().unwrap_or_default(), request.headers())
 }
 
 /// Reads the query of a GET, and the viewer's value from its header: values may be personal and do
