@@ -14,6 +14,7 @@ use super::{Site, Snapshot};
 use crate::edge::{Answer, Request, Response, body, respond};
 use crate::lease::{How, Policy};
 use crate::limit::Turn;
+use crate::model::secret::ShortHex;
 use crate::model::{Code, Fault, Moment};
 use crate::telemetry::audit::{Entry, Subject};
 use crate::telemetry::metrics::{Label, Outcome};
@@ -230,7 +231,7 @@ impl Visit<'_> {
             self.site.recent.note(&embed.config.name, fault, now);
         }
         let viewer = ask.map(|ask| self.snapshot.ids.pseudonyms.short(&ask.viewer.id));
-        let subject = Subject { place: &embed.place, viewer: viewer.as_deref(), token: None };
+        let subject = Subject { place: &embed.place, viewer: viewer.as_ref().map(ShortHex::as_str), token: None };
         self.site.note(fault, ask.map(|ask| ask.purpose.as_str()), Some(subject), now, self.peer);
         respond::problem(fault)
     }

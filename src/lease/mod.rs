@@ -91,7 +91,8 @@ pub struct Lease<S: Source> {
 struct State<S: Source> {
     held: Option<Grant<S::Item>>,
     flight: Option<Flight<S::Item>>,
-    failure: Option<Failure>,
+    /// Boxed: nearly no lease has one, and there are many leases.
+    failure: Option<Box<Failure>>,
     /// When the last flight that brought something landed: the floor between two mints counts from here.
     landed: Option<Moment>,
     last_asked: Option<Moment>,
@@ -296,7 +297,7 @@ impl<S: Source> State<S> {
 
     /// Whether no renewal is in the air, and none has just failed.
     fn may_renew(&self, now: Moment) -> bool {
-        let quiet = |failure: &Failure| now.since(failure.at) < failure.quiet;
+        let quiet = |failure: &Box<Failure>| now.since(failure.at) < failure.quiet;
         self.flight.is_none() && !self.failure.as_ref().is_some_and(quiet)
     }
 
@@ -309,7 +310,7 @@ impl<S: Source> State<S> {
         let in_a_row = self.failure.as_ref().map_or(0, |failure| failure.in_a_row).saturating_add(1);
         let remembered = judge::remembered_for(fault, in_a_row);
         let quiet = pace.map_or(remembered, |pace| pace.max(remembered));
-        self.failure = Some(Failure { fault: fault.clone(), in_a_row, at: now, remembered, quiet });
+        self.failure = Some(Box::new(Failure { fault: fault.clone(), in_a_row, at: now, remembered, quiet }));
         quiet
     }
 }

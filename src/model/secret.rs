@@ -52,14 +52,26 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// The first eight bytes of a digest in lower-case hex: enough to tell values apart in a log,
-/// far too little to be of use to anybody else.
-pub fn short_hex(digest: &[u8]) -> String {
-    use std::fmt::Write;
-    digest.iter().take(8).fold(String::with_capacity(16), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+/// far too little to be of use to anybody else. Kept in place: there is one with each token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShortHex([u8; 16]);
+
+impl ShortHex {
+    /// Of the first eight bytes of `digest`.
+    pub fn of(digest: &[u8]) -> ShortHex {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut hex = [b'0'; 16];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(digest) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        ShortHex(hex)
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        // Only digits were put in.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]

@@ -4,20 +4,20 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-use super::secret::{sha256, short_hex};
+use super::secret::{ShortHex, sha256};
 
 /// A token of a vendor. It is handed to those who may have it and to nobody else: no `Display`,
 /// and a `Debug` that shows only the fingerprint.
 #[derive(Clone)]
 pub struct Token {
     text: Box<str>,
-    fingerprint: Box<str>,
+    fingerprint: ShortHex,
 }
 
 impl Token {
     /// Takes a token as it came.
     pub fn new(text: &str) -> Token {
-        Token { fingerprint: short_hex(&sha256(text.as_bytes())).into(), text: text.into() }
+        Token { fingerprint: ShortHex::of(&sha256(text.as_bytes())), text: text.into() }
     }
 
     /// The token itself. Each use is a place to review.
@@ -27,7 +27,7 @@ impl Token {
 
     /// A short digest that identifies the token in logs and the audit trail.
     pub fn fingerprint(&self) -> &str {
-        &self.fingerprint
+        self.fingerprint.as_str()
     }
 
     /// The claims of a JWT (RFC 7519), unverified: they are only used to be *more* careful with a
@@ -59,7 +59,7 @@ impl Drop for Token {
 
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Token({})", self.fingerprint)
+        write!(f, "Token({})", self.fingerprint())
     }
 }
 

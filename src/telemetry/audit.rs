@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 
-use crate::model::secret::short_hex;
+use crate::model::secret::ShortHex;
 use crate::model::{Secret, clock};
 
 /// How long lines are collected.
@@ -216,15 +216,16 @@ impl Pseudonyms {
     }
 
     /// 16 hex digits for the audit trail.
-    pub fn short(&self, id: &str) -> String {
-        short_hex(hmac::sign(&self.0, id.as_bytes()).as_ref())
+    pub fn short(&self, id: &str) -> ShortHex {
+        ShortHex::of(hmac::sign(&self.0, id.as_bytes()).as_ref())
     }
 
     /// 32 hex digits, to stand for the id at a vendor.
     pub fn long(&self, id: &str) -> String {
         let tag = hmac::sign(&self.0, id.as_bytes());
         let tag = tag.as_ref();
-        short_hex(tag) + &short_hex(tag.get(8..).unwrap_or_default())
+        let (first, second) = (ShortHex::of(tag), ShortHex::of(tag.get(8..).unwrap_or_default()));
+        [first.as_str(), second.as_str()].concat()
     }
 }
 
@@ -237,7 +238,7 @@ mod tests {
         let pseudonyms = Pseudonyms::keyed(&Secret::new("key".into()));
         let viewer = pseudonyms.short("u-4711");
         let place = place("sales", "acme");
-        let subject = Some(Subject { place: &place, viewer: Some(&viewer), token: Some("0123456789abcdef") });
+        let subject = Some(Subject { place: &place, viewer: Some(viewer.as_str()), token: Some("0123456789abcdef") });
         let mut lines = Lines::default();
         let caller = std::net::IpAddr::from([127, 0, 0, 1]);
         lines.push(&Entry { at: 1_795_284_000, granted: true, code: "hit", purpose: Some("load"), subject, caller });
@@ -264,6 +265,6 @@ mod tests {
         assert_eq!(a.short("x"), Pseudonyms::keyed(&Secret::new("a".into())).short("x"));
         assert_ne!(a.short("x"), b.short("x"));
         assert_eq!(a.long("x").len(), 32);
-        assert!(a.long("x").starts_with(&a.short("x")));
+        assert!(a.long("x").starts_with(a.short("x").as_str()));
     }
 }

@@ -4,18 +4,13 @@
 //! is folded or trimmed. Only roles are a set: sorted, without repetitions. Keys are compared as a
 //! whole, never by a hash alone.
 
-use crate::config::Embed;
 use crate::model::Viewer;
 
-/// What all keys of one embed begin with. `generation` stands for everything about the upstream:
-/// host, workspace, principal.
-pub(super) fn prefix(generation: u64, embed: &Embed) -> Vec<u8> {
-    let mut key = generation.to_be_bytes().to_vec();
-    text(&mut key, &embed.name);
-    text(&mut key, &embed.dashboard_id);
-    key.extend(embed.min_ttl.as_millis().to_be_bytes());
-    key.extend(embed.stale_until.as_millis().to_be_bytes());
-    key
+/// What all keys of one embed begin with. The generation of an embed stands for all that the config
+/// says of it: upstream, host, principal, dashboard, lives, rules for viewer ids. A change of any of
+/// these makes a new one.
+pub(super) fn embed(key: &mut Vec<u8>, generation: u64) {
+    key.extend(generation.to_be_bytes());
 }
 
 /// Appends the viewer.

@@ -30,8 +30,6 @@ pub struct Upstream {
     pub limiter: Arc<Limiter>,
     /// Its metrics.
     pub metrics: Arc<UpstreamMetrics>,
-    /// Tells this one from another of the same name before or after a reload.
-    generation: u64,
     retired: AtomicBool,
 }
 
@@ -44,9 +42,7 @@ impl Upstream {
         limiter: Arc<Limiter>,
         metrics: Arc<UpstreamMetrics>,
     ) -> Upstream {
-        static GENERATIONS: AtomicU64 = AtomicU64::new(0);
-        let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
-        Upstream { config, vendor, service, limiter, metrics, generation, retired: AtomicBool::new(false) }
+        Upstream { config, vendor, service, limiter, metrics, retired: AtomicBool::new(false) }
     }
 
     /// Ends renewals: the config names this upstream no more, or names another one so.
@@ -75,16 +71,17 @@ pub struct Embed {
     pub metrics: EmbedMetrics,
     /// Its name and its upstream's, as the audit trail writes them.
     pub place: String,
-    /// What all its keys begin with.
-    key_prefix: Vec<u8>,
+    /// Tells this one from another of the same name before or after a reload: see [`key::embed`].
+    generation: u64,
     retired: AtomicBool,
 }
 
 impl Embed {
     /// Puts the parts together.
     pub fn new(config: Arc<config::Embed>, upstream: Arc<Upstream>, metrics: EmbedMetrics) -> Embed {
+        static GENERATIONS: AtomicU64 = AtomicU64::new(0);
         Embed {
-            key_prefix: key::prefix(upstream.generation, &config),
+            generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
             place: audit::place(&config.name, &config.upstream.name),
             config,
             upstream,

@@ -1,7 +1,6 @@
 //! One tightly scoped token per viewer and embed.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use crate::config::{Cache, IdPrivacy};
 use crate::lease::{Grant, How, Keeper, Lease, Policy, Rhythm, Source};
 use crate::lifecycle::Tasks;
 use crate::model::clock::rfc3339;
+use crate::model::secret::ShortHex;
 use crate::model::{Clock, Code, Fault, Lifetime, Secret, Token, Urgency, Viewer};
 use crate::telemetry::audit::Pseudonyms;
 use crate::telemetry::metrics::{UpstreamMetrics, Warning};
@@ -66,7 +66,7 @@ pub struct Served {
 impl Served {
     /// The viewer's keyed hash, for the audit trail.
     pub fn viewer_hash(&self) -> &str {
-        &self.lease.source().viewer_hash
+        self.lease.source().viewer_hash.as_str()
     }
 }
 
@@ -78,18 +78,16 @@ pub struct IdRules {
     pub pseudonyms: Pseudonyms,
     /// The key of the hashes, if the operator gave one.
     pub key: Option<Arc<Secret>>,
-    generation: u64,
 }
 
 impl IdRules {
-    /// Rules of their own generation: tokens minted under other rules are not theirs.
+    /// Rules with this key, or with one of this process.
     pub fn new(privacy: IdPrivacy, key: Option<Arc<Secret>>) -> IdRules {
-        static GENERATIONS: AtomicU64 = AtomicU64::new(0);
         let pseudonyms = match &key {
             Some(key) => Pseudonyms::keyed(key),
             None => Pseudonyms::of_this_process(),
         };
-        IdRules { privacy, pseudonyms, key, generation: GENERATIONS.fetch_add(1, Ordering::Relaxed) }
+        IdRules { privacy, pseudonyms, key }
     }
 
     /// Whether these say the same.
@@ -134,8 +132,7 @@ impl ViewerTokens {
     fn lease(&self, embed: &Arc<Embed>, viewer: &Viewer, ids: &IdRules) -> Arc<Lease<ViewerSource>> {
         KEY.with_borrow_mut(|buffer| {
             buffer.clear();
-            buffer.extend_from_slice(&ids.generation.to_be_bytes());
-            buffer.extend_from_slice(&embed.key_prefix);
+            key::embed(buffer, embed.generation);
             key::viewer(buffer, viewer);
             self.store.get(buffer).unwrap_or_else(|| {
                 self.store.get_or_make(buffer, |key| Lease::new(self.source(embed, viewer, ids, key)))
@@ -152,7 +149,7 @@ impl ViewerTokens {
             embed: Arc::clone(embed),
             viewer_id: id.into(),
             viewer_value: viewer.value.clone().map(Into::into),
-            viewer_hash: ids.pseudonyms.short(&viewer.id).into(),
+            viewer_hash: ids.pseudonyms.short(&viewer.id),
             key,
             store: Arc::downgrade(&self.store),
         }
@@ -164,7 +161,7 @@ pub struct ViewerSource {
     embed: Arc<Embed>,
     viewer_id: Box<str>,
     viewer_value: Option<Box<str>>,
-    viewer_hash: Box<str>,
+    viewer_hash: ShortHex,
     key: Key,
     store: Weak<Store>,
 }
@@ -226,7 +223,7 @@ impl Source for ViewerSource {
     async fn fetch(&self, urgency: Urgency) -> Result<(ViewerToken, Lifetime), Fault> {
         let minted = self.mint(urgency).await.inspect_err(|fault| {
             let (embed, upstream) = (&self.embed.config.name, &self.embed.upstream.config.name);
-            tracing::warn!(%embed, %upstream, viewer = %self.viewer_hash, code = fault.code().as_str(), detail = fault.detail(), "no viewer token");
+            tracing::warn!(%embed, %upstream, viewer = self.viewer_hash.as_str(), code = fault.code().as_str(), detail = fault.detail(), "no viewer token");
         })?;
         self.warn(&minted);
         let expires_at = rfc3339(minted.lifetime.expires_at()).into();
