@@ -165,8 +165,9 @@ fn refuse(
             None => response,
         });
     };
+    let origin = snapshot.rules.allowed_origin(request.headers()).cloned();
     let site = Arc::clone(site);
-    Answer::later(async move {
+    let answer = Answer::later(async move {
         let changed = secret.changed().await;
         let good = changed.is_some_and(|changed| check(&snapshot, &request, &Proof::Secret(&[changed])).is_ok());
         if !good {
@@ -177,7 +178,11 @@ fn refuse(
             Answer::Ready(response) => response,
             Answer::Later(future) => future.await,
         }
-    })
+    });
+    match origin {
+        Some(origin) => then(answer, move |response| readable_by(&origin, response)),
+        None => answer,
+    }
 }
 
 fn then(answer: Answer, change: impl FnOnce(Response) -> Response + Send + 'static) -> Answer {

@@ -116,13 +116,13 @@ function lifeOf(token) {
 
 /**
  * Asks until there is an answer, however long the vendor is away: the promise stays pending, and the dashboard up.
- * `ask` is a function that returns a `fetch`; 503, 504, 429 and a lost connection are worth another try, nothing else is.
+ * `ask` is a function that returns a `fetch`; 500, 503, 504, 429 and a lost connection are worth another try, nothing else is.
  */
 export async function persistently(ask, onWait = () => {}) {
   for (let tries = 0; ; tries += 1) {
     const reply = await ask().catch(() => null);
     if (reply?.ok) return reply;
-    if (reply && ![503, 504, 429].includes(reply.status)) {
+    if (reply && ![500, 503, 504, 429].includes(reply.status)) {
       const problem = await reply.json().catch(() => ({}));
       throw new Error(problem.detail || problem.title || problem.error || `The token was refused (${reply.status}).`);
     }

@@ -13,7 +13,7 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use serde::Serialize;
 
-use crate::model::{Class, Fault};
+use crate::model::{Class, Code, Fault};
 
 /// What goes back.
 pub type Response = http::Response<Full<Bytes>>;
@@ -94,7 +94,8 @@ pub fn problem(fault: &Fault) -> Response {
         retry_after,
         request_id,
     };
-    if code.status() >= 500 {
+    // Everybody is told `draining`; one line at its beginning is enough.
+    if code.status() >= 500 && code != Code::Draining {
         tracing::warn!(code = body.code, detail = body.detail, request_id = body.request_id, "a request failed");
     }
     let json = serde_json::to_vec(&body).unwrap_or_default();

@@ -93,9 +93,9 @@ def one_renewal(demo):
             return fetched(url, init);
         };
     """)
-    life(demo, 306)
+    life(demo, 312)
     click(demo.driver, '[data-testid="view-again"]')
-    demo.both("seen.state === 'loaded' && seen.tokens === '1'", "a token with 306 seconds to live")
+    demo.both("seen.state === 'loaded' && seen.tokens === '1'", "a token with 312 seconds to live")
     life(demo, None)
     demo.both("seen.tokens === '2'", "row 43: SET_TOKEN was seen by the dashboard")
     demo.until("row 43: the next renewal is far", f"/^5[0-9]:/.test({part('countdown')}.textContent)")
