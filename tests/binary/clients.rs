@@ -1,14 +1,13 @@
 //! Clients that nobody here wrote: the vendor's own SDK, and a browser.
 
 use std::process::Command;
-use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::Value;
 use sidemint::emulator::{DatabricksSettings, Fault};
 
 use crate::support::http::send;
-use crate::support::{Process, Sidecar, Vendor, outcome, python, tool, words};
+use crate::support::{Process, Sidecar, Vendor, outcome, python, words};
 
 const VIEWER: &str = "u-1";
 
