@@ -45,11 +45,12 @@
 //!    [`edge::guard`] refuses what a browser, a forged request or a proxy gives away.
 //! 3. The path names an embed; the body or query becomes a [`model::Viewer`], or is refused.
 //! 4. [`tokens::ViewerTokens::token`] builds the structural key in a buffer of the thread and looks
-//!    it up in moka. A hit takes one short lock and copies; a ripe hit also starts a renewal.
+//!    it up in moka. A hit takes one short lock and copies; a ripe hit also starts a renewal. What
+//!    needs no waiting is an [`edge::Answer::Ready`]: no future is made for it.
 //! 5. A miss joins or starts a flight: [`tokens::ServiceTokens::token`], token info, scoped token,
 //!    each by [`upstream::Client::call`] with its deadline, repetition and metrics.
-//! 6. A load then waits for its start in [`limit::Limiter::start`], as late as possible; a renewal
-//!    does not.
+//! 6. A load then begins in [`limit::Limiter::begin`], or waits in [`limit::Limiter::wait`], as late
+//!    as possible; a renewal does not.
 //! 7. The reply is put together from pieces that were rendered when the token came; the seconds
 //!    that are left are written between them. Counters, histogram and audit line: done.
 //! 8. Any [`model::Fault`] on the way becomes a reply in [`edge::respond::problem`] and nowhere else.

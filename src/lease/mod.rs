@@ -297,8 +297,8 @@ impl<S: Source> State<S> {
 
     /// Whether no renewal is in the air, and none has just failed.
     fn may_renew(&self, now: Moment) -> bool {
-        let quiet = |failure: &Box<Failure>| now.since(failure.at) < failure.quiet;
-        self.flight.is_none() && !self.failure.as_ref().is_some_and(quiet)
+        let quiet = |failure: &Failure| now.since(failure.at) < failure.quiet;
+        self.flight.is_none() && !self.failure.as_deref().is_some_and(quiet)
     }
 
     fn fails_and_spares(&self) -> bool {

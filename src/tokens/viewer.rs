@@ -168,7 +168,7 @@ pub struct ViewerSource {
 
 /// What an entry costs beside its texts: lease, source, moka's own books. Measured with the load
 /// benchmark, which prints the resident size with 100,000 tokens.
-const ENTRY_OVERHEAD: usize = 560;
+const ENTRY_OVERHEAD: usize = 800;
 
 impl ViewerSource {
     pub(super) fn key(&self) -> &Key {
