@@ -106,6 +106,19 @@ impl<'de> Deserialize<'de> for Off {
     }
 }
 
+/// A section of the contract that this version does not have: it may be there without anything in it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Empty;
+
+impl<'de> Deserialize<'de> for Empty {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Empty, D::Error> {
+        match Option::<BTreeMap<String, serde::de::IgnoredAny>>::deserialize(deserializer)? {
+            Some(section) if !section.is_empty() => Err(serde::de::Error::custom("is not supported by this version")),
+            _ => Ok(Empty),
+        }
+    }
+}
+
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -132,6 +145,12 @@ pub struct File {
     /// What can be shown, by name.
     #[serde(deserialize_with = "or_default")]
     pub embeds: BTreeMap<String, At<Embed>>,
+    /// Must be empty.
+    #[schemars(skip)]
+    pub routes: Empty,
+    /// Must be empty.
+    #[schemars(skip)]
+    pub fleet: Empty,
 }
 
 impl<T: Default> Default for At<T> {
@@ -237,6 +256,9 @@ pub struct Viewers {
     pub hmac_key_file: Option<PathBuf>,
     /// An environment variable with that key.
     pub hmac_key_env: Option<String>,
+    /// Must be empty.
+    #[schemars(skip)]
+    pub jwt: Empty,
 }
 
 /// `viewers.source`
@@ -270,6 +292,7 @@ mod tests {
             ("server:\n  lissten: x\n", (2, 3), "unknown field `lissten`"),
             ("log: {}\nlog: {}\n", (2, 1), "duplicate"),
             ("server:\n  workers: many\n", (2, 12), ""),
+            ("routes:\n  forecast: {upstream: a}\n", (2, 3), "not supported by this version"),
             ("cache: {max_size: 64}\n", (1, 19), "not a size"),
             (
                 "upstreams:\n  a:\n    kind: databricks\n    host: h\n    auth:\n      client_secret: dose123\n",
@@ -288,5 +311,6 @@ mod tests {
     fn an_empty_file_is_a_file() {
         assert!(parse("").is_ok());
         assert!(parse("# nothing\n").is_ok());
+        assert!(parse("server:\nroutes: {}\nfleet: null\n").is_ok());
     }
 }
