@@ -99,6 +99,13 @@ fn parts(criterion: &mut Criterion, site: &Arc<Site>, port: u16) -> Result<()> {
     let viewer = Viewer { id: "v-1".into(), value: Some("emea".into()), ..Viewer::default() };
     let policy = show.embed().policy();
     guard(criterion, port)?;
+    criterion.bench_function("key", |bencher| {
+        let mut buffer = Vec::new();
+        bencher.iter(|| {
+            buffer.clear();
+            show.embed().write_key(black_box(&mut buffer), black_box(&viewer));
+        });
+    });
     criterion.bench_function("key and lookup", |bencher| {
         bencher.iter(|| site.tokens.token(show.embed(), black_box(&viewer), &snapshot.ids));
     });

@@ -14,6 +14,7 @@ pub use viewer::{Asked, IdRules, Served, ViewerSource, ViewerToken, ViewerTokens
 use crate::config;
 use crate::lease::Policy;
 use crate::limit::Limiter;
+use crate::model::Viewer;
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{EmbedMetrics, UpstreamMetrics};
 use crate::vendor::Vendor;
@@ -97,6 +98,13 @@ impl Embed {
 
     fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Relaxed) || self.upstream.is_retired()
+    }
+
+    /// Appends the key of this viewer's token.
+    #[doc(hidden)]
+    pub fn write_key(&self, buffer: &mut Vec<u8>, viewer: &Viewer) {
+        key::embed(buffer, self.generation);
+        key::viewer(buffer, viewer);
     }
 
     /// How much life its tokens must have left.

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::Embed;
 use super::store::{Key, Store};
-use super::{Embed, key};
 use crate::config::{Cache, IdPrivacy};
 use crate::lease::{Grant, How, Keeper, Lease, Policy, Rhythm, Source};
 use crate::lifecycle::Tasks;
@@ -132,8 +132,7 @@ impl ViewerTokens {
     fn lease(&self, embed: &Arc<Embed>, viewer: &Viewer, ids: &IdRules) -> Arc<Lease<ViewerSource>> {
         KEY.with_borrow_mut(|buffer| {
             buffer.clear();
-            key::embed(buffer, embed.generation);
-            key::viewer(buffer, viewer);
+            embed.write_key(buffer, viewer);
             self.store.get(buffer).unwrap_or_else(|| {
                 self.store.get_or_make(buffer, |key| Lease::new(self.source(embed, viewer, ids, key)))
             })
