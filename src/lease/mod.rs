@@ -146,16 +146,10 @@ impl<S: Source> Lease<S> {
     /// # Errors
     /// What the flight failed with, or the memory of it.
     pub async fn ask(self: &Arc<Self>, keeper: &Arc<Keeper<S>>, policy: &Policy) -> Answer<S::Item> {
-        let now = keeper.clock().now();
-        let (flight, how) = match self.judge(keeper, policy, now) {
-            Verdict::Serve(grant, how) => return Ok((grant, how)),
-            Verdict::ServeAndRenew(grant, how) => {
-                flight::start(self, keeper, Urgency::Ahead);
-                return Ok((grant, how));
-            }
-            Verdict::Refuse(fault) => return Err(fault),
-            Verdict::Await(flight) => (flight, How::Coalesced),
-            Verdict::Fetch => flight::join_or_start(self, keeper, policy),
+        let (flight, how) = match self.at_once(keeper, policy) {
+            Ok(answer) => return answer,
+            Err(Some(flight)) => (flight, How::Coalesced),
+            Err(None) => flight::join_or_start(self, keeper, policy),
         };
         match flight.landing().await {
             Ok(grant) => Ok((grant, how)),
@@ -167,14 +161,24 @@ impl<S: Source> Lease<S> {
     /// What can be answered without any flight: a hit, or the memory of a failure. `None` means that
     /// [`Lease::ask`] would wait.
     pub fn at_hand(self: &Arc<Self>, keeper: &Arc<Keeper<S>>, policy: &Policy) -> Option<Answer<S::Item>> {
+        self.at_once(keeper, policy).ok()
+    }
+
+    /// The answer without any flight, or the flight to wait for if one is in the air.
+    fn at_once(
+        self: &Arc<Self>,
+        keeper: &Arc<Keeper<S>>,
+        policy: &Policy,
+    ) -> Result<Answer<S::Item>, Option<Flight<S::Item>>> {
         match self.judge(keeper, policy, keeper.clock().now()) {
-            Verdict::Serve(grant, how) => Some(Ok((grant, how))),
+            Verdict::Serve(grant, how) => Ok(Ok((grant, how))),
             Verdict::ServeAndRenew(grant, how) => {
                 flight::start(self, keeper, Urgency::Ahead);
-                Some(Ok((grant, how)))
+                Ok(Ok((grant, how)))
             }
-            Verdict::Refuse(fault) => Some(Err(fault)),
-            Verdict::Await(_) | Verdict::Fetch => None,
+            Verdict::Refuse(fault) => Ok(Err(fault)),
+            Verdict::Await(flight) => Err(Some(flight)),
+            Verdict::Fetch => Err(None),
         }
     }
 

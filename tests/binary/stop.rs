@@ -142,3 +142,34 @@ fn quitquitquit_takes_a_post_and_nothing_else() {
     assert_eq!((reply.status, reply.text().as_str()), (200, "stopping\n"));
     assert_eq!(sidecar.process.end(PATIENCE).code, Some(0));
 }
+
+/// With several event loops the promises are the same: one mint for one viewer, and no loop that a stop forgets.
+#[test]
+fn rank_38_every_event_loop_finishes_its_own() {
+    let vendor = Vendor::start();
+    let settings = Settings { server: "workers: 3, drain_timeout: 1s", ..Default::default() };
+    let sidecar = Sidecar::with(&vendor, &settings).ready();
+    let threads = std::fs::read_dir(format!("/proc/{}/task", sidecar.process.id())).expect("the process lives");
+    let names = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+    let names: Vec<String> = names.map(|name| name.trim().to_owned()).collect();
+    for name in ["loop-1", "loop-2"] {
+        assert!(names.iter().any(|found| found == name), "{names:?}");
+    }
+    // One viewer on 40 connections, which the kernel spreads over the loops.
+    let one = std::thread::scope(|scope| {
+        let asks: Vec<_> = (0..40).map(|_| scope.spawn(|| sidecar.renew("u-one"))).collect();
+        asks.into_iter().map(|ask| ask.join().expect("no ask panics").token()).collect::<Vec<_>>()
+    });
+    assert!(one.windows(2).all(|pair| pair[0] == pair[1]), "one token for all");
+    assert_eq!((vendor.count(Operation::Mint), vendor.count(Operation::ServiceToken)), (1, 1));
+    // What is still in the air at the end of the drain is told so, on every loop.
+    vendor.clear_journal();
+    vendor.inject(delayed(60_000));
+    let asks = in_the_air(&vendor, &sidecar, 30);
+    sidecar.process.signal(Signal::TERM);
+    for reply in answers(asks) {
+        assert_eq!((reply.status, reply.code().as_str()), (503, "draining"), "{}", reply.text());
+    }
+    let ended = sidecar.process.end(PATIENCE);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
