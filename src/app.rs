@@ -1,5 +1,7 @@
 //! The composition root: wires everything once, puts a new config in place, stops in order.
 
+mod workshop;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
@@ -16,10 +18,10 @@ use crate::limit::Limiters;
 use crate::model::Clock;
 use crate::secrets::Vault;
 use crate::telemetry::{Audit, Metrics};
-use crate::tokens::{Embed, IdRules, ServiceSource, ServiceTokens, Upstream, ViewerTokens};
-use crate::upstream::Client;
-use crate::vendor::databricks::Databricks;
-use crate::vendor::{Credential, Proof, Vendor};
+use crate::tokens::{DetailsSource, Embed, IdRules, ItemDetails, ServiceSource, ServiceTokens, Upstream, ViewerTokens};
+use crate::vendor::needs_details;
+use workshop::Workshop;
+pub use workshop::vendors;
 
 /// Open connections of the token port; each costs about 14 KiB.
 const CONNECTIONS: usize = 16_384;
@@ -47,6 +49,7 @@ struct Parts {
     limiters: Limiters,
     vault: Vault,
     service_keeper: Arc<Keeper<ServiceSource>>,
+    details_keeper: Arc<Keeper<DetailsSource>>,
 }
 
 impl App {
@@ -62,6 +65,7 @@ impl App {
             limiters: Limiters::new(clock.clone(), tasks.clone()),
             vault: Vault::new(clock.clone(), tasks.clone(), metrics.clone(), environment),
             service_keeper: ServiceTokens::keeper(clock.clone(), tasks.clone()),
+            details_keeper: ItemDetails::keeper(clock.clone(), tasks.clone()),
             metrics: metrics.clone(),
             clock: clock.clone(),
         };
@@ -235,10 +239,10 @@ impl Parts {
             let same = old.filter(|old| Arc::ptr_eq(&old.ids, &ids)).and_then(|old| old.embeds.get(name));
             let is_same =
                 |old: &&Arc<Show>| old.embed().config == *embed && Arc::ptr_eq(&old.embed().upstream, upstream);
-            let show = same.filter(is_same).cloned().unwrap_or_else(|| {
-                let embed = Embed::new(Arc::clone(embed), Arc::clone(upstream), self.metrics.embed(name));
-                Arc::new(Show::new(Arc::new(embed)))
-            });
+            let show = same
+                .filter(is_same)
+                .cloned()
+                .unwrap_or_else(|| Arc::new(Show::new(Arc::new(self.embed(embed, upstream)))));
             Some((name.clone(), show))
         });
         Ok(Snapshot {
@@ -249,6 +253,12 @@ impl Parts {
             caller,
             config,
         })
+    }
+
+    fn embed(&self, config: &Arc<config::Embed>, upstream: &Arc<Upstream>) -> Embed {
+        let details = needs_details(&config.item)
+            .then(|| ItemDetails::new(Arc::clone(upstream), Arc::clone(config), Arc::clone(&self.details_keeper)));
+        Embed::new(Arc::clone(config), Arc::clone(upstream), self.metrics.embed(&config.name), details)
     }
 
     async fn id_rules(&self, config: &Config, old: Option<&Snapshot>) -> Result<Arc<IdRules>, String> {
@@ -265,52 +275,16 @@ impl Parts {
 
     async fn upstream(&self, config: &Arc<config::Upstream>, old: Option<&Arc<Upstream>>) -> Result<Upstream, String> {
         let metrics = Arc::new(self.metrics.upstream(&config.name));
-        let vendor = Arc::new(self.vendor(config, Arc::clone(&metrics)).await?);
+        let workshop = Workshop { vault: &self.vault, clock: &self.clock, metrics: &metrics };
+        let vendor = Arc::new(workshop.vendor(config).await?);
         let keeper = Arc::clone(&self.service_keeper);
         // A change of a timeout is no reason to be without a token while the vendor is down.
         let seed = old.filter(|old| old.is_same_principal(config)).and_then(|old| old.service.held());
-        let service = ServiceTokens::new(&config.name, Arc::clone(&vendor), Arc::clone(&metrics), keeper, seed);
-        let limiter = self.limiters.of(&config.host.authority, &config.load_limit);
+        let service = ServiceTokens::new(config, Arc::clone(&vendor), Arc::clone(&metrics), keeper, seed);
+        let limit = config.load_limit.as_ref();
+        let limiter = limit.map(|limit| self.limiters.of(&config.system.workspace(), limit));
         Ok(Upstream::new(Arc::clone(config), vendor, service, limiter, metrics))
     }
-
-    async fn vendor(
-        &self,
-        config: &Arc<config::Upstream>,
-        metrics: Arc<crate::telemetry::metrics::UpstreamMetrics>,
-    ) -> Result<Vendor, String> {
-        let name = format!("upstreams.{}.auth", config.name);
-        let proof = match &config.auth.proof {
-            config::Proof::Secret(secret) => Proof::Secret(self.vault.open(&name, secret).await?),
-            config::Proof::Federated(path) => Proof::Federated(path.clone()),
-        };
-        let client = Client::new(Arc::clone(config), self.clock.clone(), metrics)
-            .map_err(|error| format!("upstreams.{}: {error}", config.name))?;
-        let credential = Credential::new(config.auth.client_id.clone(), proof, self.clock.clone());
-        Ok(Vendor::Databricks(Databricks::new(client, credential, config.workspace_id.clone())))
-    }
-}
-
-/// The vendors of a config, without anything that serves: for `check --live`.
-///
-/// # Errors
-/// One sentence, as [`App::start`].
-pub async fn vendors(config: &Config, environment: Environment) -> Result<BTreeMap<String, Arc<Vendor>>, String> {
-    let (clock, tasks) = (Clock::system(), Tasks::new());
-    let metrics = Metrics::new().map_err(|error| format!("metrics: {error}"))?;
-    let parts = Parts {
-        limiters: Limiters::new(clock.clone(), tasks.clone()),
-        vault: Vault::new(clock.clone(), tasks.clone(), metrics.clone(), environment),
-        service_keeper: ServiceTokens::keeper(clock.clone(), tasks),
-        metrics,
-        clock,
-    };
-    let mut vendors = BTreeMap::new();
-    for (name, upstream) in &config.upstreams {
-        let metrics = Arc::new(parts.metrics.upstream(name));
-        vendors.insert(name.clone(), Arc::new(parts.vendor(upstream, metrics).await?));
-    }
-    Ok(vendors)
 }
 
 fn retire_what_is_gone(old: &Snapshot, new: &Snapshot) {

@@ -22,6 +22,7 @@ struct Status {
 #[derive(Serialize)]
 struct UpstreamStatus {
     name: String,
+    kind: &'static str,
     host: String,
     service_token: &'static str,
     expires_at: Option<String>,
@@ -29,8 +30,9 @@ struct UpstreamStatus {
     last_error: Option<String>,
     /// The vendor asked for a pause of so many more seconds.
     paused_for: Option<u64>,
-    loads_per_window: u32,
-    window_seconds: f64,
+    /// Null where there is no limit.
+    loads_per_window: Option<u32>,
+    window_seconds: Option<f64>,
     loads_waiting: usize,
 }
 
@@ -38,7 +40,8 @@ struct UpstreamStatus {
 struct EmbedStatus {
     name: String,
     upstream: String,
-    dashboard_id: String,
+    /// The id of what is shown.
+    item: String,
     min_ttl_seconds: u64,
 }
 
@@ -93,17 +96,19 @@ fn upstream_status(upstream: &crate::tokens::Upstream) -> UpstreamStatus {
         (None, Some(_)) => "missing",
         (None, None) => "being fetched",
     };
+    let limit = upstream.config.load_limit.as_ref();
     UpstreamStatus {
         name: upstream.config.name.clone(),
-        host: upstream.config.host.to_string(),
+        kind: upstream.config.system.kind(),
+        host: upstream.config.system.host().to_string(),
         service_token: state,
         expires_at: alive.map(|(at, _)| rfc3339(at)),
         expires_in: alive.map(|(_, left)| left.as_secs()),
         last_error: service.failure.map(|fault| fault.to_string()),
         paused_for: upstream.vendor.paused_for().map(|rest| rest.as_secs() + 1),
-        loads_per_window: upstream.config.load_limit.per_second,
-        window_seconds: upstream.config.load_limit.window.as_secs_f64(),
-        loads_waiting: upstream.limiter.waiting(),
+        loads_per_window: limit.map(|limit| limit.per_second),
+        window_seconds: limit.map(|limit| limit.window.as_secs_f64()),
+        loads_waiting: upstream.limiter.as_ref().map_or(0, |limiter| limiter.waiting()),
     }
 }
 
@@ -111,7 +116,7 @@ fn embed_status(embed: &crate::config::Embed) -> EmbedStatus {
     EmbedStatus {
         name: embed.name.clone(),
         upstream: embed.upstream.name.clone(),
-        dashboard_id: embed.dashboard_id.clone(),
+        item: embed.item.id().to_owned(),
         min_ttl_seconds: embed.min_ttl.as_secs(),
     }
 }
@@ -132,16 +137,16 @@ pub(super) fn page(site: &Site, snapshot: &Snapshot) -> String {
     table(
         &mut page,
         "Upstreams",
-        &["name", "host", "service token", "expires", "load limit", "waiting", "last error"],
+        &["name", "kind", "host", "service token", "expires", "load limit", "waiting", "last error"],
         status.upstreams.iter().map(upstream_row),
     );
     let embed = |embed: &EmbedStatus| {
-        [embed.name.clone(), embed.upstream.clone(), embed.dashboard_id.clone(), span(embed.min_ttl_seconds)].to_vec()
+        [embed.name.clone(), embed.upstream.clone(), embed.item.clone(), span(embed.min_ttl_seconds)].to_vec()
     };
     table(
         &mut page,
         "Embeds",
-        &["name", "upstream", "dashboard", "least life handed out"],
+        &["name", "upstream", "shows", "least life handed out"],
         status.embeds.iter().map(embed),
     );
     let cache =
@@ -169,9 +174,13 @@ fn upstream_row(upstream: &UpstreamStatus) -> Vec<String> {
         Some(seconds) => format!("{}; vendor asked for a pause of {seconds} s", upstream.service_token),
         None => upstream.service_token.to_owned(),
     };
-    let limit = format!("{} per {} s", upstream.loads_per_window, upstream.window_seconds);
+    let limit = match upstream.loads_per_window.zip(upstream.window_seconds) {
+        Some((loads, seconds)) => format!("{loads} per {seconds} s"),
+        None => "none".to_owned(),
+    };
     [
         upstream.name.clone(),
+        upstream.kind.to_owned(),
         upstream.host.clone(),
         state,
         expires,

@@ -11,6 +11,7 @@ use http::Method;
 use http::header::ACCEPT;
 
 use super::{Site, Snapshot};
+use crate::config::Item;
 use crate::edge::{Answer, Request, Response, body, respond};
 use crate::lease::{How, Policy};
 use crate::limit::Turn;
@@ -19,21 +20,29 @@ use crate::model::{Code, Fault, Moment};
 use crate::telemetry::audit::{Entry, Subject};
 use crate::telemetry::metrics::{Label, Outcome};
 use crate::tokens::{Asked, Embed, Served, check};
+use crate::vendor::page_block;
 use ask::{Ask, Purpose};
 use reply::Timing;
-pub use reply::embed_block;
 
 /// An embed and the part of its replies that never changes.
 pub struct Show {
     embed: Arc<Embed>,
-    /// What the page needs besides the token, as JSON.
+    /// What the page needs besides the token, as JSON; empty where each token brings its own.
     block: Vec<u8>,
+    /// How long before the end the vendor's page client renews.
+    page_margin: Duration,
 }
 
 impl Show {
     /// Renders what can be rendered once.
     pub fn new(embed: Arc<Embed>) -> Show {
-        Show { block: embed_block(&embed.config), embed }
+        let page_margin = Duration::from_secs(match &embed.config.item {
+            // aibi-client renews five minutes before the end, and loops when it gets less.
+            Item::Databricks { .. } => 300,
+            // The vendor's sample looks every 30 s, and renews when ten minutes are left.
+            Item::PowerBi(_) => 600,
+        });
+        Show { block: page_block(&embed.config), page_margin, embed }
     }
 
     /// The embed.
@@ -133,7 +142,7 @@ impl Visit<'_> {
     }
 
     fn try_hand_out(&self, ask: &Ask) -> Result<Result<Served, Step>, Fault> {
-        check(&ask.viewer, &self.snapshot.ids)?;
+        check(&self.show.embed.config.item, &ask.viewer, &self.snapshot.ids)?;
         let Some(answer) = self.token(ask).at_hand(&self.policy(ask)) else { return Ok(Err(Step::Mint)) };
         let served = answer?;
         match self.begin_load(ask)? {
@@ -169,7 +178,9 @@ impl Visit<'_> {
         };
         if let Some(turn) = turn {
             let upstream = &self.show.embed.upstream;
-            timing.waited = upstream.limiter.wait(turn, &upstream.metrics.loads).await?;
+            if let Some(limiter) = &upstream.limiter {
+                timing.waited = limiter.wait(turn, &upstream.metrics.loads).await?;
+            }
             // It was good enough before the wait; nearly always it still is.
             let again = self.token(ask).wait(&self.policy(ask)).await?;
             let how = if again.how == How::Hit { served.how } else { again.how };
@@ -180,18 +191,18 @@ impl Visit<'_> {
 
     async fn mint(&self, ask: &Ask) -> Result<Served, Fault> {
         let upstream = &self.show.embed.upstream;
-        let _coming = match ask.purpose {
-            Purpose::Load => Some(upstream.limiter.announce(&ask.viewer.id, &upstream.metrics.loads)?),
-            Purpose::Renew => None,
+        let _coming = match (ask.purpose, &upstream.limiter) {
+            (Purpose::Load, Some(limiter)) => Some(limiter.announce(&ask.viewer.id, &upstream.metrics.loads)?),
+            _ => None,
         };
         self.token(ask).wait(&self.policy(ask)).await
     }
 
     fn begin_load(&self, ask: &Ask) -> Result<Option<Turn>, Fault> {
         let upstream = &self.show.embed.upstream;
-        match ask.purpose {
-            Purpose::Load => upstream.limiter.begin(&ask.viewer.id, &upstream.metrics.loads),
-            Purpose::Renew => Ok(None),
+        match (ask.purpose, &upstream.limiter) {
+            (Purpose::Load, Some(limiter)) => limiter.begin(&ask.viewer.id, &upstream.metrics.loads),
+            _ => Ok(None),
         }
     }
 

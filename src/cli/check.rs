@@ -1,12 +1,19 @@
 //! `sidemint check`
 
+mod databricks;
+mod power_bi;
+mod way;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ConfigArg, Failure};
 use crate::app;
-use crate::config::{Config, Embed, Environment, Upstream};
-use crate::model::{Fault, Urgency};
-use crate::vendor::{Mint, Vendor};
+use crate::config::{Config, Embed, Environment, Item, Roles, System, Upstream};
+use crate::lease::Grant;
+use crate::model::{Fault, Token, Urgency};
+use crate::vendor::{Details, Mint, Minted, Vendor};
 
 /// Nobody: what the live check mints for, recognisable in the vendor's audit log.
 const VIEWER: &str = "sidemint-check";
@@ -16,10 +23,26 @@ pub(super) async fn check(config: &ConfigArg, live: bool) -> Result<(), Failure>
     let loaded = config.load(&environment)?;
     let (upstreams, embeds) = (loaded.upstreams.len(), loaded.embeds.len());
     say(&format!("ok    config: {upstreams} upstream(s), {embeds} embed(s)"));
-    for upstream in loaded.upstreams.values().filter(|upstream| upstream.workspace_id.is_none()) {
-        say(&format!("warn  upstream {} has no workspace_id, which the vendor's page client asks for", upstream.name));
-    }
+    loaded.upstreams.values().for_each(|upstream| warn_of_upstream(upstream));
+    loaded.embeds.values().for_each(|embed| warn_of_embed(embed));
     if live { walk(&loaded, environment).await } else { Ok(()) }
+}
+
+fn warn_of_upstream(upstream: &Upstream) {
+    let name = &upstream.name;
+    if let System::Databricks(databricks) = &upstream.system
+        && databricks.workspace_id.is_none()
+    {
+        say(&format!("warn  upstream {name} has no workspace_id, which the vendor's page client asks for"));
+    }
+}
+
+fn warn_of_embed(embed: &Embed) {
+    if let Item::PowerBi(item) = &embed.item
+        && item.rls.is_none()
+    {
+        say(&format!("warn  embed {} has no rls: every viewer sees the same rows", embed.name));
+    }
 }
 
 async fn walk(config: &Config, environment: Environment) -> Result<(), Failure> {
@@ -27,9 +50,10 @@ async fn walk(config: &Config, environment: Environment) -> Result<(), Failure> 
     let mut failures = 0;
     for (name, upstream) in &config.upstreams {
         let Some(vendor) = vendors.get(name) else { continue };
-        say(&format!("\nupstream {name} ({})", upstream.host));
-        let embeds = config.embeds.values().filter(|embed| embed.upstream.name == *name);
-        if !walk_upstream(upstream, vendor, embeds.map(|embed| &**embed)).await {
+        say(&format!("\nupstream {name} ({})", upstream.system.host()));
+        let embeds: Vec<&Embed> =
+            config.embeds.values().filter(|embed| embed.upstream.name == *name).map(|embed| &**embed).collect();
+        if !walk_upstream(upstream, vendor, &embeds).await {
             failures += 1;
         }
     }
@@ -42,36 +66,64 @@ async fn walk(config: &Config, environment: Environment) -> Result<(), Failure> 
 }
 
 /// One upstream and its embeds, each step only if those before it went well.
-async fn walk_upstream<'a>(upstream: &Upstream, vendor: &Vendor, embeds: impl Iterator<Item = &'a Embed>) -> bool {
-    let Vendor::Databricks(databricks) = vendor;
-    if !way(upstream).await || !step("TLS and HTTP", databricks.reach().await) {
+async fn walk_upstream(upstream: &Upstream, vendor: &Vendor, embeds: &[&Embed]) -> bool {
+    let patience = upstream.timeouts.connect.max(Duration::from_secs(1));
+    let mut seen = BTreeSet::new();
+    for host in upstream.system.hosts() {
+        if seen.insert(&host.authority) && !way::way(host, patience).await {
+            return false;
+        }
+    }
+    let reach = match vendor {
+        Vendor::Databricks(databricks) => databricks.reach().await,
+        Vendor::PowerBi(power_bi) => power_bi.entra().reach().await,
+    };
+    if !step("TLS and HTTP", reach) {
         return false;
     }
     let service = match vendor.service_token(Urgency::Waited).await {
         Ok((token, life)) => {
             say(&format!("ok    service token: lives {} s", life.ttl().as_secs()));
-            crate::lease::Grant { item: std::sync::Arc::new(token), lifetime: life }
+            Grant { item: Arc::new(token), lifetime: life }
         }
         Err(fault) => return step("service token", Err(fault)),
     };
     let mut good = true;
     for embed in embeds {
-        let mint = Mint { dashboard_id: &embed.dashboard_id, viewer_id: VIEWER, viewer_value: Some(VIEWER) };
-        let info = databricks.token_info(&service.item, &mint, Urgency::Waited).await;
-        if !step(&format!("token info of embed {}", embed.name), info.map(|_| ()).map_err(Fault::from)) {
-            good = false;
-            continue;
-        }
-        let minted = vendor.mint(&service, &mint, Urgency::Waited).await.map_err(Fault::from);
-        if let Ok(minted) = &minted {
-            warn(embed, minted);
-        }
-        good &= step(&format!("mint for embed {}", embed.name), minted.map(|_| ()));
+        good &= match (vendor, &embed.item) {
+            (Vendor::PowerBi(power_bi), Item::PowerBi(item)) => {
+                power_bi::walk(vendor, power_bi, &service, embed, item).await
+            }
+            (Vendor::Databricks(databricks), _) => databricks::walk(vendor, databricks, &service, embed).await,
+            _ => false,
+        };
     }
     good
 }
 
-fn warn(embed: &Embed, minted: &crate::vendor::Minted) {
+/// One mint for nobody.
+async fn mint(vendor: &Vendor, service: &Grant<Token>, embed: &Embed, details: Option<&Details>) -> bool {
+    let minted = vendor.mint(service, &nobody(embed, details), Urgency::Waited).await.map_err(Fault::from);
+    if let Ok(minted) = &minted {
+        warn_of_token(embed, minted);
+    }
+    step(&format!("mint for embed {}", embed.name), minted.map(|_| ()))
+}
+
+fn nobody<'a>(embed: &'a Embed, details: Option<&'a Details>) -> Mint<'a> {
+    let roles = match &embed.item {
+        Item::PowerBi(item) => item.rls.as_ref().map(|rls| &rls.roles),
+        Item::Databricks { .. } => None,
+    };
+    let viewer_roles = match roles {
+        // The vendor takes any role at this point, and looks at it when the rows are asked for.
+        Some(Roles::OfViewer { allowed }) => allowed.get(..1).unwrap_or_default(),
+        _ => &[],
+    };
+    Mint { item: &embed.item, details, viewer_id: VIEWER, viewer_value: Some(VIEWER), viewer_roles }
+}
+
+fn warn_of_token(embed: &Embed, minted: &Minted) {
     let life = minted.lifetime.ttl();
     if life < embed.min_ttl {
         say(&format!("warn  tokens live {} s, less than min_ttl ({} s)", life.as_secs(), embed.min_ttl.as_secs()));
@@ -79,39 +131,6 @@ fn warn(embed: &Embed, minted: &crate::vendor::Minted) {
     if minted.lacks_claim {
         say("warn  the token has no custom.claim: the dashboard will refuse it");
     }
-}
-
-/// DNS and TCP, told apart because they are mended by different people.
-async fn way(upstream: &Upstream) -> bool {
-    let proxied =
-        ["HTTPS_PROXY", "https_proxy"].iter().any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
-    if proxied && upstream.host.https {
-        say("skip  resolve, connect: HTTPS_PROXY is set");
-        return true;
-    }
-    let authority = &upstream.host.authority;
-    let port = if upstream.host.https { 443 } else { 80 };
-    let target = match authority.rsplit_once(':') {
-        Some((_, digits)) if digits.bytes().all(|b| b.is_ascii_digit()) => authority.clone(),
-        _ => format!("{authority}:{port}"),
-    };
-    let addresses: Vec<_> = match tokio::net::lookup_host(&target).await {
-        Ok(addresses) => addresses.collect(),
-        Err(error) => {
-            say(&format!("FAIL  resolve: {authority}: {error}; check `host` and the DNS of this machine or pod"));
-            return false;
-        }
-    };
-    say(&format!("ok    resolve: {} address(es)", addresses.len()));
-    for address in &addresses {
-        let connect = tokio::net::TcpStream::connect(address);
-        if let Ok(Ok(_)) = tokio::time::timeout(upstream.timeouts.connect.max(Duration::from_secs(1)), connect).await {
-            say(&format!("ok    connect: {address}"));
-            return true;
-        }
-    }
-    say(&format!("FAIL  connect: no address of {authority} answers; check firewalls, NetworkPolicy and egress rules"));
-    false
 }
 
 /// Prints a line; a reader that has gone (`| head`) is no failure.
@@ -122,7 +141,7 @@ fn say(line: &str) {
 
 fn step(name: &str, result: Result<(), Fault>) -> bool {
     match result {
-        Ok(()) => println!("ok    {name}"),
+        Ok(()) => say(&format!("ok    {name}")),
         Err(fault) => {
             say(&format!("FAIL  {name}: {}", fault.detail()));
             return false;

@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-pub use shapes::{Auth, Embed, Kind, LoadLimit, Retry, Timeouts, Upstream};
+pub use shapes::{
+    AccessLevel, Auth, Cloud, Embed, Kind, LoadLimit, Retry, Rls, Roles, Timeouts, Upstream, ViewerField,
+};
 
 use super::Problem;
 use super::units::{Bytes, Span};
@@ -57,6 +59,13 @@ pub struct At<T> {
     pub value: T,
     /// Line and column, from 1.
     pub place: (u64, u64),
+}
+
+impl<T> At<T> {
+    /// Where it stands.
+    pub fn place(&self) -> (u64, u64) {
+        self.place
+    }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {

@@ -3,6 +3,7 @@
 mod environment;
 pub mod file;
 mod resolve;
+mod system;
 pub mod units;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,10 @@ use std::time::Duration;
 pub use environment::Environment;
 pub use file::{IdPrivacy, LogFormat};
 pub use resolve::{from_environment, from_text};
+pub use system::{
+    Databricks, Entra, EntraIdentity, IdentityEndpoint, Item, PowerBi, PowerBiItem, Proof, Rls, Roles, Shown, System,
+    ViewerField,
+};
 
 /// One thing that is wrong with the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,38 +132,16 @@ pub struct Cache {
 pub struct Upstream {
     /// Its name in the config, and in metrics.
     pub name: String,
-    /// The workspace.
-    pub host: BaseUrl,
-    /// The workspace's id.
-    pub workspace_id: Option<String>,
-    /// The service credential.
-    pub auth: Auth,
-    /// How fast dashboards may start.
-    pub load_limit: LoadLimit,
+    /// Which vendor, and where.
+    pub system: System,
+    /// How fast dashboards may start, if there is a limit.
+    pub load_limit: Option<LoadLimit>,
     /// Deadlines.
     pub timeouts: Timeouts,
     /// Repetition.
     pub retry: Retry,
     /// More roots to trust.
     pub ca_file: Option<PathBuf>,
-}
-
-/// A service credential.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Auth {
-    /// The application id of the service principal.
-    pub client_id: String,
-    /// What it proves itself with.
-    pub proof: Proof,
-}
-
-/// What a service principal proves itself with.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Proof {
-    /// An OAuth secret.
-    Secret(SecretRef),
-    /// A token of another issuer, in a file, re-read at each use.
-    Federated(PathBuf),
 }
 
 /// How fast dashboards may start, per workspace.
@@ -201,8 +184,8 @@ pub struct Embed {
     pub name: String,
     /// Who shows it.
     pub upstream: Arc<Upstream>,
-    /// The published dashboard.
-    pub dashboard_id: String,
+    /// What is shown.
+    pub item: Item,
     /// Least life of a token that is handed out.
     pub min_ttl: Duration,
     /// Least life in an outage.

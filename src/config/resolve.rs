@@ -1,8 +1,11 @@
 //! File and environment to a [`Config`], or to all the problems at once, each with its place.
 
+mod databricks;
 mod embed;
+mod power_bi;
 mod server;
 mod upstream;
+mod url;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,24 +52,11 @@ pub fn from_environment(env: &Environment) -> Result<Config, Vec<Problem>> {
     // The SDKs take a host name without a scheme, too.
     let host = if host.contains("://") { host.to_owned() } else { format!("https://{host}") };
     let upstream = file::Upstream {
-        kind: file::Kind::Databricks,
-        host: at(&host),
+        host: Some(at(&host)),
         workspace_id: env.get("WORKSPACE_ID").map(at),
-        auth: None,
-        load_limit: None,
-        timeouts: file::Timeouts::default(),
-        retry: file::Retry::default(),
-        ca_file: None,
-        allow_insecure_http: false,
-        metadata_service: None,
-        service_token_endpoint: None,
+        ..file::Upstream::of(file::Kind::Databricks)
     };
-    let embed = file::Embed {
-        upstream: at("default"),
-        dashboard_id: at(dashboard.unwrap_or_default()),
-        min_ttl: None,
-        stale_until: None,
-    };
+    let embed = file::Embed { upstream: at("default"), dashboard_id: dashboard.map(at), ..file::Embed::default() };
     let file = File {
         upstreams: [("default".into(), file::At { value: upstream, place: (0, 0) })].into(),
         embeds: [("default".into(), file::At { value: embed, place: (0, 0) })].into(),
@@ -93,8 +83,8 @@ fn resolve(file: &File, env: &Environment) -> Result<Config, Vec<Problem>> {
     let mut embeds = BTreeMap::new();
     for (name, embed) in &file.embeds {
         check_name("embeds", name, embed.place, &mut problems);
-        let known = file.upstreams.contains_key(&embed.value.upstream.value);
-        if let Some(resolved) = embed::resolve(name, embed, &upstreams, known, &mut problems) {
+        let kind = file.upstreams.get(&embed.value.upstream.value).map(|upstream| upstream.value.kind);
+        if let Some(resolved) = embed::resolve(name, embed, &upstreams, kind, &mut problems) {
             embeds.insert(name.clone(), Arc::new(resolved));
         }
     }
@@ -172,6 +162,29 @@ impl Problems {
     fn add(&mut self, place: Option<(u64, u64)>, key: &str, message: impl Into<String>) {
         let place = place.filter(|place| *place != (0, 0));
         self.0.push(Problem { place, key: key.to_owned(), message: message.into() });
+    }
+}
+
+/// One section of the file, and what is wrong with it.
+struct Section<'a> {
+    /// Such as `upstreams.acme`.
+    path: String,
+    place: (u64, u64),
+    problems: &'a mut Problems,
+}
+
+impl Section<'_> {
+    /// Notes a problem with a key; without a place of its own, the section's is given.
+    fn add(&mut self, place: Option<(u64, u64)>, key: &str, message: impl Into<String>) {
+        let key = format!("{}.{key}", self.path);
+        self.problems.add(place.or(Some(self.place)), &key, message);
+    }
+
+    /// Refuses keys that another kind has.
+    fn refuse_foreign(&mut self, kind: &str, keys: &[(&str, Option<(u64, u64)>)]) {
+        for (key, place) in keys.iter().filter(|(_, place)| place.is_some()) {
+            self.add(*place, key, format!("is no key of kind {kind}"));
+        }
     }
 }
 

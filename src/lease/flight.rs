@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{Grant, How, Keeper, Lease, Policy, Source, judge, lost};
+use super::{Grant, How, Keeper, Lease, Policy, Source, Want, judge, lost};
 use crate::model::{Code, Fault, Lifetime, Moment, Urgency};
 
 type Landing<T> = Option<Result<Grant<T>, Fault>>;
@@ -52,7 +52,8 @@ pub(super) fn join_or_start<S: Source>(
     let landed = state.landed.filter(|_| state.was_short_from_the_start(policy));
     let not_before = landed.map(|landed| landed.after(keeper.rhythm().floor));
     drop(state);
-    launch(lease, keeper, sender, Urgency::Waited, not_before);
+    let want = Want { urgency: Urgency::Waited, life: policy.min_ttl.max(policy.asked) };
+    launch(lease, keeper, sender, want, not_before);
     (Flight(receiver), How::Miss)
 }
 
@@ -65,26 +66,27 @@ pub(super) fn start<S: Source>(lease: &Arc<Lease<S>>, keeper: &Arc<Keeper<S>>, u
     let (sender, receiver) = watch::channel(None);
     state.flight = Some(Flight(receiver));
     drop(state);
-    launch(lease, keeper, sender, urgency, None);
+    let want = Want { urgency, life: lease.source.policy().min_ttl };
+    launch(lease, keeper, sender, want, None);
 }
 
 fn launch<S: Source>(
     lease: &Arc<Lease<S>>,
     keeper: &Arc<Keeper<S>>,
     sender: watch::Sender<Landing<S::Item>>,
-    urgency: Urgency,
+    want: Want,
     not_before: Option<Moment>,
 ) {
-    let crew = Crew { lease: Arc::clone(lease), keeper: Arc::clone(keeper), sender: Some(sender), urgency };
+    let crew = Crew { lease: Arc::clone(lease), keeper: Arc::clone(keeper), sender: Some(sender), want };
     // Not work that a drain waits for: those who wait for a flight are, and some flights have nobody.
     keeper.tasks().background(async move {
         if let Some(wait) = not_before.map(|then| then.since(crew.keeper.clock().now())) {
             tokio::time::sleep(wait).await;
         }
         // What nobody waits for may queue for long behind others of its kind.
-        let patience = if urgency == Urgency::Waited { 1 } else { 10 };
+        let patience = if want.urgency == Urgency::Waited { 1 } else { 10 };
         let deadline = crew.keeper.rhythm().deadline * patience;
-        let fetch = crew.lease.source.fetch(urgency);
+        let fetch = crew.lease.source.fetch(want);
         let result = match tokio::time::timeout(deadline, fetch).await {
             Ok(result) => result,
             Err(_) => Err(Fault::new(Code::Timeout, "gave up waiting for the vendor")),
@@ -98,7 +100,7 @@ struct Crew<S: Source> {
     lease: Arc<Lease<S>>,
     keeper: Arc<Keeper<S>>,
     sender: Option<watch::Sender<Landing<S::Item>>>,
-    urgency: Urgency,
+    want: Want,
 }
 
 impl<S: Source> Crew<S> {
@@ -119,6 +121,8 @@ impl<S: Source> Crew<S> {
         let mut state = self.lease.lock();
         let old = state.held.replace(grant.clone());
         state.landed = Some(now);
+        let short = grant.lifetime.remaining(now) < self.want.life;
+        state.landed_best = short || !self.lease.source.ends_with_another();
         state.failure = None;
         state.flight = None;
         state.scheduled = Some(due.boot);
@@ -138,7 +142,7 @@ impl<S: Source> Crew<S> {
         // Somebody who waited is told at once; only the pace of the background is slow.
         let pace = serves
             .map(|life| judge::background_pace(life.remaining(now), &policy, self.keeper.chance()))
-            .filter(|_| self.urgency == Urgency::Ahead || fault.spares_held_tokens());
+            .filter(|_| self.want.urgency == Urgency::Ahead || fault.spares_held_tokens());
         let quiet = state.note_failure(&fault, now, pace);
         let retry = self.keeper.retry_due(quiet, serves.is_some());
         state.scheduled = retry.map(|due| due.boot);

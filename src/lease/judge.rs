@@ -36,7 +36,7 @@ pub fn judge(life: &Lifetime, policy: &Policy, now: Moment) -> Judgement {
         Judgement::Expired
     } else if left < policy.min_ttl.max(policy.asked) {
         Judgement::Stale
-    } else if left <= ripe_below(life.ttl(), policy.min_ttl) {
+    } else if left <= ripe_below(life, policy.min_ttl) {
         Judgement::Ripe
     } else {
         Judgement::Fresh
@@ -73,31 +73,35 @@ impl Policy {
     /// When a thing with this life is to be renewed if nobody asks: some time after it turns ripe,
     /// spread by `jitter` (0 to 1) so that tokens minted in one rush do not renew in one.
     pub fn renewal_due(self, life: &Lifetime, jitter: f64) -> Moment {
-        let (threshold, spread) = self.renewal_window(life.ttl());
+        let (threshold, spread) = self.renewal_window(life);
         life.start().after(life.ttl() - threshold + spread.mul_f64(jitter.clamp(0.0, 1.0)))
     }
 
     /// Whether the time in which a renewal falls due is over. The queue of renewals goes by the clock
     /// that never steps; a life may be over sooner by the other one.
     pub fn renewal_overdue(self, life: &Lifetime, now: Moment) -> bool {
-        let (threshold, spread) = self.renewal_window(life.ttl());
+        let (threshold, spread) = self.renewal_window(life);
         life.remaining(now) < threshold - spread
     }
 
     /// What is left of a life when it turns ripe, and how long after that renewals are spread.
-    fn renewal_window(self, ttl: Duration) -> (Duration, Duration) {
-        let policy = self.scaled_to(ttl);
-        let threshold = ripe_below(ttl, policy.min_ttl);
+    fn renewal_window(self, life: &Lifetime) -> (Duration, Duration) {
+        let policy = self.scaled_to(life.ttl());
+        let threshold = ripe_below(life, policy.min_ttl);
         let room = threshold.saturating_sub(policy.min_ttl) / 2;
-        (threshold, room.min(threshold / 5))
+        // Who names a time wants to be believed about it.
+        let patience = life.refresh_after().map_or(threshold / 5, |after| after / 10);
+        (threshold, room.min(patience).min(threshold / 5))
     }
 }
 
 /// Ripe is the last third of a life; or, where `min_ttl` takes more than that, the last fifth of
-/// the time in which the thing may be handed out at all.
-fn ripe_below(ttl: Duration, min_ttl: Duration) -> Duration {
+/// the time in which the thing may be handed out at all; or, sooner, what the issuer says.
+fn ripe_below(life: &Lifetime, min_ttl: Duration) -> Duration {
+    let ttl = life.ttl();
     let usable = ttl.saturating_sub(min_ttl);
-    (ttl / 3).max(min_ttl + usable / 5).min(ttl)
+    let wish = life.refresh_after().map_or(Duration::ZERO, |after| ttl.saturating_sub(after));
+    (ttl / 3).max(min_ttl + usable / 5).max(wish).min(ttl)
 }
 
 /// For how long a fault is remembered, so that a loop at the caller is none at the vendor.
@@ -162,6 +166,20 @@ mod tests {
         assert_eq!(at(99, 200, policy), Judgement::Ripe);
         assert_eq!(at(101, 200, policy), Judgement::Stale);
         assert_eq!(at(170, 200, policy), Judgement::Expired);
+    }
+
+    #[test]
+    fn row_h11_the_issuer_may_want_an_earlier_renewal() {
+        let policy = Policy::new(secs(120), secs(40));
+        let life = Lifetime::new(START, secs(7200)).to_be_renewed_after(secs(1800));
+        let at = |age| judge(&life, &policy, START.after(secs(age)));
+        assert_eq!((at(1799), at(1800), at(7000)), (Judgement::Fresh, Judgement::Ripe, Judgement::Ripe));
+        let due = |jitter| policy.renewal_due(&life, jitter).since(START);
+        assert_eq!((due(0.0), due(1.0)), (secs(1800), secs(1980)));
+        // Nobody may want a thing renewed after its end.
+        let late = Lifetime::new(START, secs(600)).to_be_renewed_after(secs(7200));
+        assert_eq!(late.refresh_after(), Some(secs(7200)));
+        assert_eq!(judge(&late, &policy, START.after(secs(479))), Judgement::Ripe);
     }
 
     #[test]

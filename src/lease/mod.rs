@@ -10,47 +10,19 @@
 mod flight;
 pub mod judge;
 mod keeper;
+mod source;
 #[cfg(test)]
 mod tests;
 
-use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use flight::Flight;
 pub use judge::{Judgement, Policy};
 pub use keeper::{Keeper, Rhythm};
+pub use source::{Source, Want};
 
 use crate::model::{Code, Fault, Lifetime, Moment, Urgency};
-
-/// Where a leased thing comes from.
-pub trait Source: Send + Sync + Sized + 'static {
-    /// The thing itself.
-    type Item: Send + Sync + 'static;
-
-    /// Gets a new one.
-    ///
-    /// # Errors
-    /// The fault that all who wait are told.
-    fn fetch(&self, urgency: Urgency) -> impl Future<Output = Result<(Self::Item, Lifetime), Fault>> + Send;
-
-    /// The policy by which this thing is renewed when nobody asks.
-    fn policy(&self) -> Policy;
-
-    /// Called when a new thing takes the place of an old one.
-    fn arrived(&self, _old: Option<&Self::Item>, _new: &Self::Item) {}
-
-    /// Called after each flight, before the waiters are told.
-    fn landed(_lease: &Arc<Lease<Self>>, _outcome: Result<(), &Fault>) {}
-
-    /// Called when the thing has expired and nobody has asked for it for long.
-    fn lapsed(&self) {}
-
-    /// Whether the thing is of no use any more, for example since its configuration is gone.
-    fn is_retired(&self) -> bool {
-        false
-    }
-}
 
 /// How an ask was met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +67,8 @@ struct State<S: Source> {
     failure: Option<Box<Failure>>,
     /// When the last flight that brought something landed: the floor between two mints counts from here.
     landed: Option<Moment>,
+    /// Whether what landed was the best that the issuer has.
+    landed_best: bool,
     last_asked: Option<Moment>,
     /// When a refused value was last thrown away.
     discarded: Option<Moment>,
@@ -129,6 +103,7 @@ impl<S: Source> Lease<S> {
             flight: None,
             failure: None,
             landed: None,
+            landed_best: false,
             last_asked: None,
             discarded: None,
             scheduled: None,
@@ -146,16 +121,29 @@ impl<S: Source> Lease<S> {
     /// # Errors
     /// What the flight failed with, or the memory of it.
     pub async fn ask(self: &Arc<Self>, keeper: &Arc<Keeper<S>>, policy: &Policy) -> Answer<S::Item> {
+        let answer = match self.join_or_start(keeper, policy).await {
+            // It took off for somebody who needed less.
+            Ok((grant, How::Coalesced)) if self.is_short(&grant, policy, keeper) => {
+                self.join_or_start(keeper, policy).await
+            }
+            answer => answer,
+        };
+        // The issuer is down, but what we hold may still serve.
+        answer.or_else(|fault| self.in_spite_of(&fault, policy, keeper.clock().now()).ok_or(fault))
+    }
+
+    async fn join_or_start(self: &Arc<Self>, keeper: &Arc<Keeper<S>>, policy: &Policy) -> Answer<S::Item> {
         let (flight, how) = match self.at_once(keeper, policy) {
             Ok(answer) => return answer,
             Err(Some(flight)) => (flight, How::Coalesced),
             Err(None) => flight::join_or_start(self, keeper, policy),
         };
-        match flight.landing().await {
-            Ok(grant) => Ok((grant, how)),
-            // The issuer is down, but what we hold may still serve.
-            Err(fault) => self.in_spite_of(&fault, policy, keeper.clock().now()).ok_or(fault),
-        }
+        flight.landing().await.map(|grant| (grant, how))
+    }
+
+    fn is_short(&self, grant: &Grant<S::Item>, policy: &Policy, keeper: &Keeper<S>) -> bool {
+        let now = keeper.clock().now();
+        matches!(judge::judge(&grant.lifetime, policy, now), Judgement::Stale | Judgement::Expired)
     }
 
     /// What can be answered without any flight: a hit, or the memory of a failure. `None` means that
@@ -276,11 +264,12 @@ impl<S: Source> Lease<S> {
 }
 
 impl<S: Source> State<S> {
-    /// Whether what is held did not meet the policy even when it landed: the issuer has no better.
+    /// Whether what is held did not meet the policy even when it landed, and the issuer has no better.
     fn was_short_from_the_start(&self, policy: &Policy) -> bool {
         let life = self.held.as_ref().map(|held| held.lifetime);
-        life.zip(self.landed)
-            .is_some_and(|(life, landed)| policy.is_too_much_for(life.ttl()) || life.remaining(landed) < policy.asked)
+        life.zip(self.landed).is_some_and(|(life, landed)| {
+            policy.is_too_much_for(life.ttl()) || (self.landed_best && life.remaining(landed) < policy.asked)
+        })
     }
 
     /// The flight to wait for when there is nothing good to hand out.

@@ -39,7 +39,7 @@ enum Outcome {
 impl Source for Issuer {
     type Item = u64;
 
-    async fn fetch(&self, _urgency: Urgency) -> Result<(u64, Lifetime), Fault> {
+    async fn fetch(&self, _want: Want) -> Result<(u64, Lifetime), Fault> {
         self.attempts.fetch_add(1, Ordering::Relaxed);
         let sent = self.clock.now();
         let script = self.script.lock().unwrap().clone();

@@ -141,9 +141,11 @@ impl Fault {
     }
 
     /// Whether a token in hand may still be shown in spite of this fault. An outage or an expired
-    /// service credential is the operator's trouble; a plain "no" to this viewer is not.
+    /// service credential is the operator's trouble, and a "no" that names its own end is about an
+    /// allowance; a plain "no" to this viewer is neither.
     pub fn spares_held_tokens(&self) -> bool {
-        self.is_transient() || matches!(self.code(), Code::CredentialsRejected | Code::Malformed)
+        let ends = self.code() == Code::Denied && self.retry_hint().is_some();
+        ends || self.is_transient() || matches!(self.code(), Code::CredentialsRejected | Code::Malformed)
     }
 }
 

@@ -14,17 +14,19 @@ pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Lifetime {
     start: Moment,
     ttl: Duration,
+    /// When the issuer wants to see us again, in seconds from the start; 0 if it did not say.
+    refresh_after: u32,
 }
 
 impl Lifetime {
     /// `ttl` from `start`, at most [`LONGEST`].
     pub fn new(start: Moment, ttl: Duration) -> Lifetime {
-        Lifetime { start, ttl: ttl.min(LONGEST) }
+        Lifetime { start, ttl: ttl.min(LONGEST), refresh_after: 0 }
     }
 
     /// A thing that is only ever replaced, such as the content of a secret file.
     pub fn unbounded(start: Moment) -> Lifetime {
-        Lifetime { start, ttl: Duration::MAX }
+        Lifetime { start, ttl: Duration::MAX, refresh_after: 0 }
     }
 
     /// The smaller of two claims on one life: the relative `expires_in` and, where the token says
@@ -40,6 +42,17 @@ impl Lifetime {
             (None, None) => return None,
         };
         Some(Lifetime::new(start, ttl))
+    }
+
+    /// The same, with the time after which the issuer wants it renewed (`refresh_in` of Microsoft
+    /// Entra). It says nothing about how long the thing is good.
+    pub fn to_be_renewed_after(self, after: Duration) -> Lifetime {
+        Lifetime { refresh_after: u32::try_from(after.as_secs()).unwrap_or(0), ..self }
+    }
+
+    /// When the issuer wants it renewed, from the start.
+    pub fn refresh_after(&self) -> Option<Duration> {
+        (self.refresh_after > 0).then(|| Duration::from_secs(u64::from(self.refresh_after)))
     }
 
     /// The whole span.

@@ -10,9 +10,9 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::config::{Environment, SecretRef};
-use crate::lease::{Keeper, Lease, Policy, Rhythm, Source};
+use crate::lease::{Keeper, Lease, Policy, Rhythm, Source, Want};
 use crate::lifecycle::Tasks;
-use crate::model::{Clock, Code, Fault, Lifetime, Moment, Secret, Urgency};
+use crate::model::{Clock, Code, Fault, Lifetime, Moment, Secret};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Reading;
 
@@ -185,7 +185,7 @@ impl SecretFile {
 impl Source for SecretFile {
     type Item = Secret;
 
-    async fn fetch(&self, _: Urgency) -> Result<(Secret, Lifetime), Fault> {
+    async fn fetch(&self, _: Want) -> Result<(Secret, Lifetime), Fault> {
         let secret = Secret::new(self.read().await?);
         Ok((secret, Lifetime::unbounded(self.clock.now())))
     }

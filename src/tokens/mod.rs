@@ -1,23 +1,27 @@
 //! Service tokens and viewer tokens, leased: the one place that knows which token answers which ask.
 
+mod details;
 mod key;
 mod service;
 mod store;
 mod viewer;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
+pub use details::{DetailsSource, ItemDetails};
 pub use service::{ServiceSource, ServiceStatus, ServiceTokens};
 pub use viewer::{Asked, IdRules, Served, ViewerSource, ViewerToken, ViewerTokens, check};
 
 use crate::config;
-use crate::lease::Policy;
+use crate::lease::{Grant, Policy};
 use crate::limit::Limiter;
-use crate::model::Viewer;
+use crate::model::{Fault, Token, Viewer};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{EmbedMetrics, UpstreamMetrics};
-use crate::vendor::Vendor;
+use crate::vendor::{MintFault, Vendor};
 
 /// A vendor system at work.
 pub struct Upstream {
@@ -27,8 +31,8 @@ pub struct Upstream {
     pub vendor: Arc<Vendor>,
     /// Its service token.
     pub service: ServiceTokens,
-    /// How fast its dashboards may start.
-    pub limiter: Arc<Limiter>,
+    /// How fast its dashboards may start, if there is a limit.
+    pub limiter: Option<Arc<Limiter>>,
     /// Its metrics.
     pub metrics: Arc<UpstreamMetrics>,
     retired: AtomicBool,
@@ -40,7 +44,7 @@ impl Upstream {
         config: Arc<config::Upstream>,
         vendor: Arc<Vendor>,
         service: ServiceTokens,
-        limiter: Arc<Limiter>,
+        limiter: Option<Arc<Limiter>>,
         metrics: Arc<UpstreamMetrics>,
     ) -> Upstream {
         Upstream { config, vendor, service, limiter, metrics, retired: AtomicBool::new(false) }
@@ -56,9 +60,25 @@ impl Upstream {
         self.retired.load(Ordering::Relaxed)
     }
 
+    /// Calls the vendor with a service token that has so much life left, as far as one can be had. One
+    /// that the vendor refuses is replaced, and the call is made once more.
+    async fn with_service_token<T, F>(&self, life: Duration, call: impl Fn(Grant<Token>) -> F) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, MintFault>>,
+    {
+        let service = self.service.token(life).await?;
+        match call(service.clone()).await {
+            Err(MintFault::ServiceTokenRefused(fault)) if self.service.refused(&service) => {
+                tracing::warn!(upstream = %self.config.name, detail = fault.detail(), "the service token was refused; getting another one");
+                call(self.service.token(life).await?).await.map_err(Fault::from)
+            }
+            result => result.map_err(Fault::from),
+        }
+    }
+
     /// Whether `other` is the same principal at the same workspace, so that its service token is ours.
     pub fn is_same_principal(&self, other: &config::Upstream) -> bool {
-        self.config.host == other.host && self.config.auth == other.auth
+        self.config.system == other.system
     }
 }
 
@@ -70,6 +90,8 @@ pub struct Embed {
     pub upstream: Arc<Upstream>,
     /// Its metrics.
     pub metrics: EmbedMetrics,
+    /// What has to be looked up before tokens are minted, where something has to be.
+    details: Option<ItemDetails>,
     /// Its name and its upstream's, as the audit trail writes them.
     pub place: String,
     /// Tells this one from another of the same name before or after a reload: see [`key::embed`].
@@ -79,7 +101,12 @@ pub struct Embed {
 
 impl Embed {
     /// Puts the parts together.
-    pub fn new(config: Arc<config::Embed>, upstream: Arc<Upstream>, metrics: EmbedMetrics) -> Embed {
+    pub fn new(
+        config: Arc<config::Embed>,
+        upstream: Arc<Upstream>,
+        metrics: EmbedMetrics,
+        details: Option<ItemDetails>,
+    ) -> Embed {
         static GENERATIONS: AtomicU64 = AtomicU64::new(0);
         Embed {
             generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
@@ -87,6 +114,7 @@ impl Embed {
             config,
             upstream,
             metrics,
+            details,
             retired: AtomicBool::new(false),
         }
     }

@@ -4,17 +4,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::lease::{Grant, Keeper, Lease, Policy, Rhythm, Source};
+use crate::config::{self, System};
+use crate::lease::{Grant, Keeper, Lease, Policy, Rhythm, Source, Want};
 use crate::lifecycle::Tasks;
-use crate::model::{Clock, Fault, Lifetime, Token, Urgency};
+use crate::model::{Clock, Fault, Lifetime, Token};
 use crate::telemetry::metrics::UpstreamMetrics;
 use crate::upstream::outcome_of;
 use crate::vendor::Vendor;
 
-/// Enough for the calls that use it; in an outage down to what the vendor's SDKs keep as a margin
-/// (Azure Databricks rejects tokens with 30 s or less left; the SDKs stop at 40).
-const POLICY: Policy =
-    Policy { min_ttl: Duration::from_secs(120), asked: Duration::from_secs(120), stale_until: Duration::from_secs(40) };
+/// Enough for the calls that use it.
+const MIN_LIFE: Duration = Duration::from_secs(120);
+/// In an outage down to what the vendor's SDKs keep as a margin (Azure Databricks rejects tokens with
+/// 30 s or less left; the SDKs stop at 40).
+const STALE_UNTIL: Duration = Duration::from_secs(40);
+
+/// How much life the service token of an upstream must have left.
+fn policy(system: &System) -> Policy {
+    let min_life = match system {
+        System::Databricks(_) => MIN_LIFE,
+        // What is minted with it ends with it.
+        System::PowerBi(power_bi) => power_bi.service_token_min_life.max(MIN_LIFE),
+    };
+    Policy::new(min_life, STALE_UNTIL)
+}
 
 /// The service token of one upstream.
 pub struct ServiceTokens {
@@ -42,14 +54,15 @@ impl ServiceTokens {
 
     /// A lease on the service token of `vendor`, which begins with `seed` or to be fetched at once.
     pub fn new(
-        name: &str,
+        config: &config::Upstream,
         vendor: Arc<Vendor>,
         metrics: Arc<UpstreamMetrics>,
         keeper: Arc<Keeper<ServiceSource>>,
         seed: Option<Grant<Token>>,
     ) -> ServiceTokens {
         let source = ServiceSource {
-            name: name.to_owned(),
+            name: config.name.clone(),
+            policy: policy(&config.system),
             vendor,
             metrics,
             clock: keeper.clock().clone(),
@@ -68,12 +81,14 @@ impl ServiceTokens {
         ServiceTokens { lease, keeper }
     }
 
-    /// A token to call the vendor with.
+    /// A token to call the vendor with, with at least so much life left: an older one is renewed first.
+    /// Where the vendor has no better, or is out of reach, what there is.
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn token(&self) -> Result<Grant<Token>, Fault> {
-        self.lease.ask(&self.keeper, &POLICY).await.map(|(grant, _)| grant)
+    pub async fn token(&self, life: Duration) -> Result<Grant<Token>, Fault> {
+        let policy = self.lease.source().policy.raised_to(life);
+        self.lease.ask(&self.keeper, &policy).await.map(|(grant, _)| grant)
     }
 
     /// The vendor refused this token. Returns whether a newer one may be had.
@@ -105,6 +120,7 @@ impl ServiceTokens {
 /// Where service tokens come from.
 pub struct ServiceSource {
     name: String,
+    policy: Policy,
     vendor: Arc<Vendor>,
     metrics: Arc<UpstreamMetrics>,
     clock: Clock,
@@ -115,8 +131,8 @@ pub struct ServiceSource {
 impl Source for ServiceSource {
     type Item = Token;
 
-    async fn fetch(&self, urgency: Urgency) -> Result<(Token, Lifetime), Fault> {
-        let result = self.vendor.service_token(urgency).await;
+    async fn fetch(&self, want: Want) -> Result<(Token, Lifetime), Fault> {
+        let result = self.vendor.service_token(want.urgency).await;
         if self.is_retired() {
             return result; // A successor of the same name counts for itself.
         }
@@ -137,7 +153,7 @@ impl Source for ServiceSource {
     }
 
     fn policy(&self) -> Policy {
-        POLICY
+        self.policy
     }
 
     fn is_retired(&self) -> bool {

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use super::Embed;
 use super::store::{Key, Store};
-use crate::config::{Cache, IdPrivacy};
-use crate::lease::{Grant, How, Keeper, Lease, Policy, Rhythm, Source};
+use crate::config::{Cache, IdPrivacy, Item};
+use crate::lease::{Grant, How, Keeper, Lease, Policy, Rhythm, Source, Want};
 use crate::lifecycle::Tasks;
 use crate::model::clock::rfc3339;
 use crate::model::secret::ShortHex;
-use crate::model::{Clock, Code, Fault, Lifetime, Secret, Token, Urgency, Viewer};
+use crate::model::viewer::InvalidViewer;
+use crate::model::{Clock, Code, Fault, Lifetime, Secret, Token, Viewer};
 use crate::telemetry::audit::Pseudonyms;
 use crate::telemetry::metrics::{UpstreamMetrics, Warning};
-use crate::vendor::{Mint, MintFault, Minted};
+use crate::vendor::power_bi::{Page, check_identity};
+use crate::vendor::{Mint, Minted};
 
 /// All viewer tokens.
 pub struct ViewerTokens {
@@ -28,6 +30,8 @@ pub struct ViewerToken {
     pub token: Token,
     /// RFC 3339.
     pub expires_at: Box<str>,
+    /// What the page needs besides, where only the vendor knows it.
+    pub page: Option<Box<Page>>,
 }
 
 /// One ask, with its lease found.
@@ -140,14 +144,16 @@ impl ViewerTokens {
     }
 
     fn source(&self, embed: &Arc<Embed>, viewer: &Viewer, ids: &IdRules, key: Key) -> ViewerSource {
-        let id = match ids.privacy {
-            IdPrivacy::Hmac => ids.pseudonyms.long(&viewer.id),
-            IdPrivacy::RejectPii | IdPrivacy::Plain => viewer.id.clone(),
+        // The rule is for what Databricks writes down; Power BI's data models know viewers by name.
+        let id = match (ids.privacy, &embed.config.item) {
+            (IdPrivacy::Hmac, Item::Databricks { .. }) => ids.pseudonyms.long(&viewer.id),
+            _ => viewer.id.clone(),
         };
         ViewerSource {
             embed: Arc::clone(embed),
             viewer_id: id.into(),
             viewer_value: viewer.value.clone().map(Into::into),
+            viewer_roles: viewer.roles.clone().into(),
             viewer_hash: ids.pseudonyms.short(&viewer.id),
             key,
             store: Arc::downgrade(&self.store),
@@ -160,6 +166,7 @@ pub struct ViewerSource {
     embed: Arc<Embed>,
     viewer_id: Box<str>,
     viewer_value: Option<Box<str>>,
+    viewer_roles: Box<[String]>,
     viewer_hash: ShortHex,
     key: Key,
     store: Weak<Store>,
@@ -168,6 +175,10 @@ pub struct ViewerSource {
 /// What an entry costs beside its texts: lease, source, moka's own books. Measured with the load
 /// benchmark, which prints the resident size with 100,000 tokens.
 const ENTRY_OVERHEAD: usize = 800;
+/// The ends of tokens are whole seconds, and minting takes its time.
+const ROUNDING: Duration = Duration::from_secs(5);
+/// A token id and its box.
+const PAGE_OVERHEAD: usize = 100;
 
 impl ViewerSource {
     pub(super) fn key(&self) -> &Key {
@@ -181,26 +192,34 @@ impl ViewerSource {
     pub(super) fn weight(&self, item: Option<&ViewerToken>) -> u32 {
         let token = item.map_or(0, |item| item.token.expose().len());
         let viewer = self.viewer_id.len() + self.viewer_value.as_ref().map_or(0, |value| value.len());
-        u32::try_from(token + viewer + self.key.len() + ENTRY_OVERHEAD).unwrap_or(u32::MAX)
+        let roles: usize = self.viewer_roles.iter().map(|role| role.len() + size_of::<String>()).sum();
+        let page = item.and_then(|item| item.page.as_ref()).map_or(0, |_| PAGE_OVERHEAD);
+        u32::try_from(token + viewer + roles + page + self.key.len() + ENTRY_OVERHEAD).unwrap_or(u32::MAX)
     }
 
-    /// Mints; a service token that the vendor refuses is replaced and tried once more.
-    async fn mint(&self, urgency: Urgency) -> Result<Minted, Fault> {
+    /// Mints with a service token that lives longer than what is wanted, since some vendors let the
+    /// one end with the other.
+    async fn mint(&self, want: Want) -> Result<Minted, Fault> {
         let upstream = &self.embed.upstream;
-        let mint = Mint {
-            dashboard_id: &self.embed.config.dashboard_id,
+        let details = match &self.embed.details {
+            Some(details) => Some(details.get().await?),
+            None => None,
+        };
+        let mint = &Mint {
+            item: &self.embed.config.item,
+            details: details.as_deref(),
             viewer_id: &self.viewer_id,
             viewer_value: self.viewer_value.as_deref(),
+            viewer_roles: &self.viewer_roles,
         };
-        let service = upstream.service.token().await?;
-        match upstream.vendor.mint(&service, &mint, urgency).await {
-            Err(MintFault::ServiceTokenRefused(fault)) if upstream.service.refused(&service) => {
-                tracing::warn!(upstream = %upstream.config.name, detail = fault.detail(), "the service token was refused; getting another one");
-                let service = upstream.service.token().await?;
-                upstream.vendor.mint(&service, &mint, urgency).await.map_err(Fault::from)
-            }
-            result => result.map_err(Fault::from),
+        let attempt = |service| async move { upstream.vendor.mint(&service, mint, want.urgency).await };
+        let minted = upstream.with_service_token(want.life + ROUNDING, attempt).await;
+        if let (Err(fault), Some(details)) = (&minted, &self.embed.details)
+            && matches!(fault.code(), Code::Rejected | Code::UpstreamNotFound)
+        {
+            details.doubt();
         }
+        minted
     }
 
     fn warn(&self, minted: &Minted) {
@@ -219,18 +238,23 @@ impl ViewerSource {
 impl Source for ViewerSource {
     type Item = ViewerToken;
 
-    async fn fetch(&self, urgency: Urgency) -> Result<(ViewerToken, Lifetime), Fault> {
-        let minted = self.mint(urgency).await.inspect_err(|fault| {
+    async fn fetch(&self, want: Want) -> Result<(ViewerToken, Lifetime), Fault> {
+        let minted = self.mint(want).await.inspect_err(|fault| {
             let (embed, upstream) = (&self.embed.config.name, &self.embed.upstream.config.name);
             tracing::warn!(%embed, %upstream, viewer = self.viewer_hash.as_str(), code = fault.code().as_str(), detail = fault.detail(), "no viewer token");
         })?;
         self.warn(&minted);
         let expires_at = rfc3339(minted.lifetime.expires_at()).into();
-        Ok((ViewerToken { token: minted.token, expires_at }, minted.lifetime))
+        let page = minted.page.map(Box::new);
+        Ok((ViewerToken { token: minted.token, expires_at, page }, minted.lifetime))
     }
 
     fn policy(&self) -> Policy {
         self.embed.policy()
+    }
+
+    fn ends_with_another(&self) -> bool {
+        matches!(self.embed.config.item, Item::PowerBi(_))
     }
 
     fn landed(lease: &Arc<Lease<Self>>, outcome: Result<(), &Fault>) {
@@ -254,7 +278,19 @@ impl Source for ViewerSource {
 ///
 /// # Errors
 /// [`Code::InvalidViewer`].
-pub fn check(viewer: &Viewer, ids: &IdRules) -> Result<(), Fault> {
-    let emails_allowed = ids.privacy != IdPrivacy::RejectPii;
-    viewer.check_databricks(emails_allowed).map_err(|invalid| Fault::new(Code::InvalidViewer, invalid.to_string()))
+pub fn check(item: &Item, viewer: &Viewer, ids: &IdRules) -> Result<(), Fault> {
+    match item {
+        Item::Databricks { .. } => {
+            let emails_allowed = ids.privacy != IdPrivacy::RejectPii;
+            viewer.check_databricks(emails_allowed).map_err(invalid)
+        }
+        Item::PowerBi(item) => {
+            viewer.check().map_err(invalid)?;
+            check_identity(item, viewer)
+        }
+    }
+}
+
+fn invalid(invalid: InvalidViewer) -> Fault {
+    Fault::new(Code::InvalidViewer, invalid.to_string())
 }

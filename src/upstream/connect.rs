@@ -20,23 +20,23 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::net::TcpStream;
 
-use crate::config::Upstream;
+use super::Target;
 
 /// A pooled HTTP/1.1 client. Redirects are never followed: this client does not know how.
 pub type HttpClient = Client<HttpsConnector<Road>, Full<bytes::Bytes>>;
 
-/// A client for one upstream.
+/// A client for one target.
 ///
 /// # Errors
 /// One sentence on what is wrong with the roots of trust.
-pub fn client(upstream: &Upstream) -> Result<HttpClient, String> {
+pub fn client(target: &Target) -> Result<HttpClient, String> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
-    http.set_connect_timeout(Some(upstream.timeouts.connect));
+    http.set_connect_timeout(Some(target.timeouts.connect));
     let road = Road { http, proxies: Arc::new(Matcher::from_env()) };
-    // Reading the system's roots takes milliseconds, which a plain loopback upstream need not pay.
-    let roots = if upstream.host.https { roots(upstream.ca_file.as_deref())? } else { RootCertStore::empty() };
+    // Reading the system's roots takes milliseconds, which a plain loopback host need not pay.
+    let roots = if target.host.https { roots(target.ca_file.as_deref())? } else { RootCertStore::empty() };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -1,10 +1,11 @@
-//! HTTP out: one client per upstream, which knows deadlines, repetition, the vendor's wish for a
+//! HTTP out: one client per host of an upstream, which knows deadlines, repetition, the vendor's wish for a
 //! pause, and how many calls may be in the air; but nothing of tokens.
 
 mod call;
 mod connect;
 pub mod retry;
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,20 +18,48 @@ use tokio::time::{Instant, timeout_at};
 pub use call::{Call, Reply, sensitive};
 pub use connect::{is_tls, sources};
 
-use crate::config::Upstream;
+use crate::config::{BaseUrl, Retry, Timeouts, Upstream};
 use crate::model::{Clock, Code, Fault, Moment, Urgency};
 use crate::telemetry::metrics::{CallOutcome, UpstreamMetrics};
 
-/// Calls in the air for one upstream, so that a login storm is no storm at the vendor.
+/// Calls in the air for one host, so that a login storm is no storm at the vendor.
 const SEATS: usize = 32;
 /// Of these, for renewals that nobody waits for.
 const SEATS_AHEAD: usize = 8;
-/// After so many transient failures in a row the upstream is known to be down: one attempt each.
+/// After so many transient failures in a row the host is known to be down: one attempt each.
 const KNOWN_DOWN: u32 = 8;
 
-/// A client for one upstream.
+/// One host of an upstream, and how it is to be called.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The upstream's name, for logs.
+    pub name: String,
+    /// Where.
+    pub host: BaseUrl,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+    /// Repetition.
+    pub retry: Retry,
+    /// More roots to trust.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Target {
+    /// A host of this upstream.
+    pub fn new(upstream: &Upstream, host: &BaseUrl) -> Target {
+        Target {
+            name: upstream.name.clone(),
+            host: host.clone(),
+            timeouts: upstream.timeouts,
+            retry: upstream.retry,
+            ca_file: upstream.ca_file.clone(),
+        }
+    }
+}
+
+/// A client for one host of an upstream.
 pub struct Client {
-    upstream: Arc<Upstream>,
+    target: Target,
     http: connect::HttpClient,
     clock: Clock,
     metrics: Arc<UpstreamMetrics>,
@@ -42,14 +71,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client with the upstream's timeouts, roots and limits.
+    /// A client with the target's timeouts and roots.
     ///
     /// # Errors
     /// One sentence on what is wrong with the roots of trust.
-    pub fn new(upstream: Arc<Upstream>, clock: Clock, metrics: Arc<UpstreamMetrics>) -> Result<Client, String> {
+    pub fn new(target: Target, clock: Clock, metrics: Arc<UpstreamMetrics>) -> Result<Client, String> {
         Ok(Client {
-            http: connect::client(&upstream)?,
-            upstream,
+            http: connect::client(&target)?,
+            target,
             clock,
             metrics,
             seats: Semaphore::new(SEATS),
@@ -75,7 +104,7 @@ impl Client {
             Urgency::Ahead => self.seats_ahead.acquire().await.ok(),
             Urgency::Waited => None,
         };
-        let deadline = Instant::now() + self.upstream.timeouts.request;
+        let deadline = Instant::now() + self.target.timeouts.request;
         let mut attempt = 1;
         loop {
             self.keep_silence(deadline).await?;
@@ -92,16 +121,16 @@ impl Client {
                     None => fault,
                 });
             };
-            tracing::debug!(upstream = %self.upstream.name, ?call.operation, attempt, %fault, "trying again");
+            tracing::debug!(upstream = %self.target.name, ?call.operation, attempt, %fault, "trying again");
             tokio::time::sleep(pause).await;
             attempt += 1;
         }
     }
 
-    fn retry_policy(&self, urgency: Urgency) -> crate::config::Retry {
+    fn retry_policy(&self, urgency: Urgency) -> Retry {
         let down = self.failures_in_a_row.load(Ordering::Relaxed) >= KNOWN_DOWN;
-        let attempts = if urgency == Urgency::Ahead || down { 1 } else { self.upstream.retry.attempts };
-        crate::config::Retry { attempts, ..self.upstream.retry }
+        let attempts = if urgency == Urgency::Ahead || down { 1 } else { self.target.retry.attempts };
+        Retry { attempts, ..self.target.retry }
     }
 
     /// One attempt, counted and timed.
@@ -111,7 +140,7 @@ impl Client {
         deadline: Instant,
         parse: &impl Fn(&Reply) -> Result<T, Fault>,
     ) -> Result<T, (Fault, Option<Duration>)> {
-        let late = |_| (Fault::new(Code::Timeout, format!("{} did not answer in time", self.upstream.host)), None);
+        let late = |_| (Fault::new(Code::Timeout, format!("{} did not answer in time", self.target.host)), None);
         let _seat = timeout_at(deadline, self.seats.acquire()).await.map_err(late)?;
         let sent = self.clock.now();
         let (outcome, result) = match timeout_at(deadline, self.exchange(call, sent)).await {
@@ -138,10 +167,10 @@ impl Client {
         let (head, body) = response.into_parts();
         let body = Limited::new(body, call::MAX_BODY).collect().await.map_err(|error| {
             if error.is::<http_body_util::LengthLimitError>() {
-                let detail = format!("{} answered with more than 1 MiB, which is no token", self.upstream.host);
+                let detail = format!("{} answered with more than 1 MiB, which is no token", self.target.host);
                 (CallOutcome::Malformed, Fault::new(Code::Malformed, detail))
             } else {
-                let detail = format!("{} broke off in the middle of its answer", self.upstream.host);
+                let detail = format!("{} broke off in the middle of its answer", self.target.host);
                 (CallOutcome::ServerError, Fault::new(Code::Unavailable, detail))
             }
         })?;
@@ -149,7 +178,7 @@ impl Client {
     }
 
     fn request(&self, call: &Call) -> Result<http::Request<Full<bytes::Bytes>>, (CallOutcome, Fault)> {
-        let host = &self.upstream.host;
+        let host = &self.target.host;
         let mut request = http::Request::builder()
             .method(call.method.clone())
             .uri(format!("{host}{}", call.path))
@@ -164,7 +193,7 @@ impl Client {
     }
 
     fn no_answer(&self, error: &hyper_util::client::legacy::Error) -> (CallOutcome, Fault) {
-        let host = &self.upstream.host;
+        let host = &self.target.host;
         // The innermost cause says it best: "connection refused", "invalid peer certificate: Expired".
         let cause = sources(error).last().map(ToString::to_string).unwrap_or_default();
         if is_tls(error) {
@@ -209,7 +238,7 @@ impl Client {
             // Spread, so that all who waited do not call in one instant.
             let pause = rest + Duration::from_millis(250).mul_f64(fastrand::f64());
             if Instant::now() + pause >= deadline {
-                let detail = format!("{} asked for a pause", self.upstream.host);
+                let detail = format!("{} asked for a pause", self.target.host);
                 return Err(Fault::new(Code::Throttled, detail).retry_after(rest));
             }
             tokio::time::sleep(pause).await;

@@ -67,7 +67,7 @@ const DOORS: &str = "
     hyper hyper_util   | edge upstream api emulator demo cli app  | decisions are made on our own words
 
     rustls tokio_rustls hyper_rustls rustls_native_certs rcgen
-                       | upstream/connect.rs edge/tls.rs emulator | TLS is one file for each direction
+                       | upstream/connect.rs edge/tls.rs vendor/entra/assertion.rs emulator | TLS is one file for each direction; PEM is read with its types
 ";
 
 /// A module | the crates that it may not name | why.

@@ -4,13 +4,12 @@
 use std::time::Duration;
 
 use http::header::HeaderValue;
-use serde::Serialize;
 
 use super::{HandOut, Show};
-use crate::config::Embed;
 use crate::edge::{Response, respond};
 use crate::lease::How;
 use crate::model::Moment;
+use crate::vendor::power_bi::Page;
 
 /// What took its time.
 pub(super) struct Timing {
@@ -18,30 +17,8 @@ pub(super) struct Timing {
     pub(super) waited: Duration,
 }
 
-/// The vendor's page client renews this long before the end.
-const PAGE_CLIENT_MARGIN: Duration = Duration::from_secs(300);
 /// A page is not told to come back sooner, as far as the token's life allows it.
 const SHORTEST_REFRESH: Duration = Duration::from_secs(30);
-
-/// What the page needs besides the token, in the words of the vendor's browser SDK.
-pub fn embed_block(embed: &Embed) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Block<'a> {
-        kind: &'a str,
-        instance_url: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        workspace_id: Option<&'a str>,
-        dashboard_id: &'a str,
-    }
-    let block = Block {
-        kind: "databricks",
-        instance_url: embed.upstream.host.to_string(),
-        workspace_id: embed.upstream.workspace_id.as_deref(),
-        dashboard_id: &embed.dashboard_id,
-    };
-    // A struct of texts always has a JSON.
-    serde_json::to_vec(&block).unwrap_or_default()
-}
 
 pub(super) fn render(show: &Show, hand_out: &HandOut, now: Moment, plain: bool) -> Response {
     let grant = &hand_out.served.grant;
@@ -51,9 +28,10 @@ pub(super) fn render(show: &Show, hand_out: &HandOut, now: Moment, plain: bool) 
         return respond::token("text/plain; charset=utf-8", token.to_vec(), timing);
     }
     let left = grant.lifetime.remaining(now);
-    let refresh = refresh_in(left, show.embed.config.min_ttl);
+    let refresh = refresh_in(left, show.embed.config.min_ttl, show.page_margin);
     let (mut expires_digits, mut refresh_digits) = (itoa::Buffer::new(), itoa::Buffer::new());
-    let pieces: [&[u8]; 9] = [
+    let [opening, before_id, id, after_id] = block(show, grant.item.page.as_deref());
+    let pieces: [&[u8]; 14] = [
         br#"{"access_token":""#,
         token,
         br#"","token_type":"Bearer","expires_in":"#,
@@ -63,20 +41,34 @@ pub(super) fn render(show: &Show, hand_out: &HandOut, now: Moment, plain: bool) 
         br#"","refresh_in":"#,
         refresh_digits.format(refresh.as_secs()).as_bytes(),
         br#","embed":"#,
+        opening,
+        before_id,
+        id,
+        after_id,
+        b"}",
     ];
     let length: usize = pieces.iter().map(|piece| piece.len()).sum();
-    let mut body = Vec::with_capacity(length + show.block.len() + 1);
+    let mut body = Vec::with_capacity(length);
     pieces.iter().for_each(|piece| body.extend_from_slice(piece));
-    body.extend_from_slice(&show.block);
-    body.push(b'}');
     respond::token("application/json", body, timing)
 }
 
-/// When the page should ask again: when `min_ttl` is left, never later than five minutes before
-/// the end, never so soon that it loops. A token too short for all that is asked for again at half
+/// The `embed` block: the embed's own, or the token's with its id put in.
+fn block<'a>(show: &'a Show, page: Option<&'a Page>) -> [&'a [u8]; 4] {
+    match page {
+        None => [&show.block, b"", b"", b""],
+        Some(Page { opening, token_id: None }) => [opening.as_bytes(), b"", b"", b"}"],
+        Some(Page { opening, token_id: Some(id) }) => {
+            [opening.as_bytes(), br#","token_id":""#, id.as_bytes(), br#""}"#]
+        }
+    }
+}
+
+/// When the page should ask again: when `min_ttl` is left, never later than the vendor's page client
+/// does by itself, never so soon that it loops. A token too short for all that is asked for again at half
 /// of what it has left.
-fn refresh_in(left: Duration, min_ttl: Duration) -> Duration {
-    let latest = left.saturating_sub(PAGE_CLIENT_MARGIN);
+fn refresh_in(left: Duration, min_ttl: Duration, page_margin: Duration) -> Duration {
+    let latest = left.saturating_sub(page_margin);
     let refresh = if latest < Duration::from_secs(1) {
         left / 2
     } else {
@@ -110,21 +102,30 @@ mod tests {
         Duration::from_secs(n)
     }
 
+    const MARGIN: Duration = secs(300);
+
+    #[test]
+    fn a_power_bi_page_comes_back_before_the_vendors_sample_would() {
+        assert_eq!(refresh_in(secs(3599), secs(900), secs(600)), secs(2699));
+        assert_eq!(refresh_in(secs(700), secs(300), secs(600)), secs(100));
+        assert_eq!(refresh_in(secs(900), secs(900), secs(600)), secs(30));
+    }
+
     #[test]
     fn the_example_of_the_contract() {
-        assert_eq!(refresh_in(secs(3412), secs(600)), secs(2812));
+        assert_eq!(refresh_in(secs(3412), secs(600), MARGIN), secs(2812));
     }
 
     #[test]
     fn row_27_a_short_token_is_asked_for_again_at_half_time() {
-        assert_eq!(refresh_in(secs(200), secs(600)), secs(100));
-        assert_eq!(refresh_in(secs(1), secs(600)), secs(1));
+        assert_eq!(refresh_in(secs(200), secs(600), MARGIN), secs(100));
+        assert_eq!(refresh_in(secs(1), secs(600), MARGIN), secs(1));
     }
 
     proptest! {
         #[test]
         fn a_page_never_loops_and_is_never_late(left in 0u64..90_000, min_ttl in 301u64..4000) {
-            let refresh = refresh_in(secs(left), secs(min_ttl));
+            let refresh = refresh_in(secs(left), secs(min_ttl), MARGIN);
             prop_assert!(refresh >= secs(1));
             if left >= 301 {
                 prop_assert!(refresh <= secs(left - 300));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::Proof;
+use super::super::{Proof, System};
 use super::*;
 
 const GOOD: &str = r#"
@@ -31,7 +31,7 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(config.server.drain_timeout, Duration::from_secs(10));
     assert_eq!((config.cache.max_size, config.cache.idle), (64 << 20, Duration::from_secs(1800)));
     let upstream = &config.upstreams["acme"];
-    let limit = &upstream.load_limit;
+    let limit = upstream.load_limit.as_ref().unwrap();
     assert_eq!((limit.per_second, limit.max_waiting, limit.per_viewer_per_second), (20, 200, 5));
     assert_eq!((limit.window, limit.max_wait), (Duration::from_secs(1), Duration::from_secs(2)));
     assert_eq!((upstream.retry.attempts, upstream.retry.max_backoff), (4, Duration::from_secs(8)));
@@ -50,11 +50,9 @@ fn the_environment_of_the_vendors_example_is_enough() {
         ("SIDEMINT_LISTEN", "127.0.0.1:9000"),
     ]);
     let config = from_environment(&env).unwrap();
-    assert_eq!(config.upstreams["default"].host.to_string(), "https://acme.cloud.databricks.com");
-    assert_eq!(
-        config.upstreams["default"].auth.proof,
-        Proof::Secret(SecretRef::Env("SERVICE_PRINCIPAL_SECRET".into()))
-    );
+    assert_eq!(config.upstreams["default"].system.host().to_string(), "https://acme.cloud.databricks.com");
+    let System::Databricks(system) = &config.upstreams["default"].system else { panic!("another kind") };
+    assert_eq!(system.proof, Proof::Secret(SecretRef::Env("SERVICE_PRINCIPAL_SECRET".into())));
     assert_eq!(config.server.listen, ["127.0.0.1:9000".parse().unwrap()]);
     assert!(!format!("{config:?}").contains("dose1"));
     let missing = from_environment(&Environment::default()).unwrap_err();
@@ -85,8 +83,17 @@ fn impossible_combinations_are_refused() {
         ("log: {level: \"sidemint=loud\"}", "neither a level"),
         ("embeds: {\"a/b\": {upstream: x, dashboard_id: y}}", "a name is"),
         ("embeds: {a: {upstream: x, dashboard_id: y}}", "there is no upstream `x`"),
-        ("embeds: {a: {upstream: x, dashboard_id: y, min_ttl: 5m}}", "must be over 5 minutes"),
-        ("embeds: {a: {upstream: x, dashboard_id: y, stale_until: 11m}}", "is above min_ttl"),
+        (
+            "upstreams: {x: {kind: databricks}}\nembeds: {a: {upstream: x, dashboard_id: y, min_ttl: 5m}}",
+            "must be over 5 minutes",
+        ),
+        (
+            "upstreams: {x: {kind: databricks}}\nembeds: {a: {upstream: x, dashboard_id: y, stale_until: 11m}}",
+            "is above min_ttl",
+        ),
+        ("upstreams: {x: {kind: databricks}}", "host: is missing"),
+        ("upstreams: {x: {kind: databricks, tenant_id: t}}", "tenant_id: is no key of kind databricks"),
+        ("upstreams: {x: {kind: powerbi, host: h}}", "host: is no key of kind powerbi"),
         ("upstreams: {a: {kind: databricks, host: \"https://h\"}}", "DATABRICKS_CLIENT_ID"),
         (
             "upstreams: {a: {kind: databricks, host: \"https://u@h\", auth: {client_id: i, client_secret_env: S}}}",
@@ -124,7 +131,7 @@ fn upstreams_of_one_host_share_one_limit() {
         from_text(&format!("upstreams:\n  a: {}\n  b: {}\n", upstream(a), upstream(b)), &Environment::default())
     };
     let config = two("", ", load_limit: {per_second: 7}").unwrap();
-    assert_eq!(config.upstreams["a"].load_limit.per_second, 7);
+    assert_eq!(config.upstreams["a"].load_limit.as_ref().unwrap().per_second, 7);
     let conflict = two(", load_limit: {per_second: 8}", ", load_limit: {per_second: 7}").unwrap_err();
     assert!(conflict[0].message.contains("differs from that of upstream `a`"), "{conflict:?}");
 }
@@ -142,6 +149,6 @@ fn loopback_may_be_plain_and_others_only_when_told() {
         ("https://", false, false),
         ("https://h:", false, false),
     ] {
-        assert_eq!(upstream::base_url(url, insecure).is_ok(), good, "{url}");
+        assert_eq!(url::base_url(url, insecure).is_ok(), good, "{url}");
     }
 }

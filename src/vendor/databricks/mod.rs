@@ -3,15 +3,19 @@
 //! One viewer token takes three calls: service token (`all-apis`), token info, scoped token. Only
 //! the first is shared between viewers. Source: the vendor's page on external embedding, step 4.
 
+mod page;
 mod reply;
 mod wire;
 
+use std::sync::Arc;
+
 use crate::model::{Code, Fault, Lifetime, Secret, Token, Urgency};
 use crate::telemetry::metrics::Operation;
-use crate::upstream::{Call, Client};
+use crate::upstream::Client;
 
 use super::credential::Credential;
 use super::{Mint, MintFault, Minted};
+pub(super) use page::block;
 pub use reply::TokenInfo;
 
 /// One workspace.
@@ -78,46 +82,21 @@ impl Databricks {
                  it drops that claim; use an OAuth client secret for this upstream",
             ));
         }
-        Ok(Minted { token, lifetime, lacks_claim })
+        Ok(Minted { token, lifetime, lacks_claim, page: None })
     }
 
-    /// Calls the token endpoint with our proof. A rejection makes us look at the proof's source
-    /// once more, as the secret may have been rotated a moment ago.
     async fn token_endpoint(
         &self,
         operation: Operation,
         form: wire::Form,
         urgency: Urgency,
     ) -> Result<(Token, Lifetime), Fault> {
-        let proof = self.credential.present().await?;
-        let result = self.offer(operation, &form, &proof, urgency).await;
-        let Err(fault) = result else { return result };
-        if fault.code() != Code::CredentialsRejected {
-            return Err(fault);
-        }
-        let latest = self.credential.latest().await?;
-        if latest.same_as(&proof) {
-            self.credential.note_rejection(&proof, &fault);
-            return Err(fault);
-        }
-        let result = self.offer(operation, &form, &latest, urgency).await;
-        if let Err(fault) = &result
-            && fault.code() == Code::CredentialsRejected
-        {
-            self.credential.note_rejection(&latest, fault);
-        }
-        result
-    }
-
-    async fn offer(
-        &self,
-        operation: Operation,
-        form: &wire::Form,
-        proof: &Secret,
-        urgency: Urgency,
-    ) -> Result<(Token, Lifetime), Fault> {
-        let call: Call = wire::token_call(operation, &self.credential, proof, form)?;
-        self.client.call(&call, urgency, reply::token).await
+        let form = &form;
+        let attempt = |proof: Arc<Secret>| async move {
+            let call = wire::token_call(operation, &self.credential, &proof, form)?;
+            self.client.call(&call, urgency, reply::token).await
+        };
+        self.credential.offer(attempt).await
     }
 }
 

@@ -5,19 +5,21 @@
 //! vendor's free texts are never passed on: they may quote what they complain about.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use http::StatusCode;
-use http::header::LOCATION;
-use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::model::{Code, Fault, Lifetime, Token};
 use crate::upstream::Reply;
+use crate::upstream::retry::is_transient;
+use crate::vendor::answer::{Voice, header, location, trace};
 
-/// A token longer than this fits into no header.
-const LONGEST_TOKEN: usize = 64 << 10;
+const VOICE: Voice = Voice {
+    vendor: "Databricks",
+    on_html: ", probably a login page: is the host the URL of the workspace, and workspace_id right?",
+    trace: |reply| Trace::of(reply).to_string(),
+};
 
 /// What a scoped token must carry, as the vendor said it: field names and raw JSON, untyped, so
 /// that fields of tomorrow pass through.
@@ -33,54 +35,12 @@ impl TokenInfo {
     }
 }
 
-/// Reads a token reply (RFC 6749 section 5.1).
+/// Reads a token reply.
 pub(super) fn token(reply: &Reply) -> Result<(Token, Lifetime), Fault> {
-    #[derive(Deserialize)]
-    struct Body {
-        access_token: String,
-        #[serde(default)]
-        token_type: Option<String>,
-        // A `null` is not the same as nothing.
-        #[serde(default, deserialize_with = "present")]
-        expires_in: Option<Value>,
-    }
-    fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-        Value::deserialize(deserializer).map(Some)
-    }
     if reply.status != StatusCode::OK {
         return Err(token_fault(reply));
     }
-    let body: Body = json(reply, "a token")?;
-    // A quote or a backslash would break out of the JSON and headers that the token goes into.
-    let printable = |token: &str| token.bytes().all(|b| (0x21..0x7f).contains(&b) && !matches!(b, b'"' | b'\\'));
-    if body.access_token.is_empty() || body.access_token.len() > LONGEST_TOKEN || !printable(&body.access_token) {
-        return Err(malformed(reply, "its access_token is no token"));
-    }
-    if body.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
-        return Err(malformed(reply, "its token_type is not Bearer"));
-    }
-    let token = Token::new(&body.access_token);
-    let expires_in = body.expires_in.as_ref().map(|value| {
-        seconds(value).ok_or_else(|| malformed(reply, "its expires_in is not a number of seconds above zero"))
-    });
-    let exp = token.claims().and_then(|claims| claims.exp());
-    let lifetime = Lifetime::smaller_of(reply.sent, expires_in.transpose()?, exp)
-        .ok_or_else(|| malformed(reply, "neither expires_in nor the token itself says how long it lives"))?;
-    if lifetime.ttl().is_zero() {
-        return Err(malformed(reply, "the token had expired when it was issued (is the clock of this machine right?)"));
-    }
-    Ok((token, lifetime))
-}
-
-/// A number, or a number in a text, rounded down; the vendor's own CLI tests with a text.
-fn seconds(value: &Value) -> Option<Duration> {
-    let seconds = match value {
-        Value::Number(number) => number.as_f64()?,
-        Value::String(text) if text.starts_with(|c: char| c.is_ascii_digit()) => text.parse::<f64>().ok()?,
-        _ => return None,
-    };
-    let whole = seconds.floor();
-    (whole >= 1.0 && whole.is_finite()).then(|| Duration::try_from_secs_f64(whole).unwrap_or(Duration::MAX))
+    VOICE.access_token(reply)
 }
 
 /// Reads token info.
@@ -88,25 +48,7 @@ pub(super) fn token_info(reply: &Reply) -> Result<TokenInfo, Fault> {
     if reply.status != StatusCode::OK {
         return Err(token_info_fault(reply));
     }
-    json(reply, "token info").map(TokenInfo)
-}
-
-fn json<'a, T: Deserialize<'a>>(reply: &'a Reply, what: &str) -> Result<T, Fault> {
-    let start = reply.body.iter().find(|byte| !byte.is_ascii_whitespace());
-    match start {
-        Some(b'{') => {
-            serde_json::from_slice(&reply.body).map_err(|_| malformed(reply, &format!("its JSON is not {what}")))
-        }
-        Some(b'<') => Err(malformed(
-            reply,
-            "it is an HTML page, probably a login page: is the host the URL of the workspace, and workspace_id right?",
-        )),
-        _ => Err(malformed(reply, "it is no JSON object")),
-    }
-}
-
-fn malformed(reply: &Reply, why: &str) -> Fault {
-    Fault::new(Code::Malformed, format!("Databricks answered {}, but {why}{}", reply.status.as_u16(), Trace::of(reply)))
+    VOICE.json(reply, "token info").map(TokenInfo)
 }
 
 /// A token request that failed.
@@ -180,36 +122,27 @@ fn common_fault(reply: &Reply, trace: &Trace) -> Option<Fault> {
         return Some(Fault::new(Code::Throttled, format!("Databricks throttles us{trace}")));
     }
     let unavailable = trace.code.as_deref() == Some("TEMPORARILY_UNAVAILABLE");
-    if crate::upstream::retry::is_transient(status) || unavailable {
+    if is_transient(status) || unavailable {
         return Some(Fault::new(Code::Unavailable, format!("Databricks is in trouble{trace}")));
     }
     if status.is_redirection() {
-        return Some(Fault::new(Code::Malformed, format!("{}{trace}", redirect(reply))));
+        return Some(redirected(reply, trace));
     }
     None
 }
 
-fn redirect(reply: &Reply) -> String {
-    let location = reply.headers.get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if location.contains("private-link-validation-error") {
-        return "Databricks redirects to its login page with a private link validation error: this workspace may only \
-                be reached over Private Link, and we are not on it"
-            .to_owned();
+fn redirected(reply: &Reply, trace: &Trace) -> Fault {
+    if location(reply).contains("private-link-validation-error") {
+        let detail = "Databricks redirects to its login page with a private link validation error: this workspace may \
+                      only be reached over Private Link, and we are not on it";
+        return Fault::new(Code::Malformed, format!("{detail}{trace}"));
     }
-    let authority = location.parse::<http::Uri>().ok().and_then(|uri| uri.authority().cloned());
-    match authority.filter(|authority| !authority.as_str().contains('@')) {
-        Some(authority) => format!(
-            "Databricks redirects to {authority}, which is not followed: if that is the workspace, put it into host"
-        ),
-        None => "Databricks redirects, probably to its login page, which is not followed: is host the URL of the \
-                 workspace, and workspace_id right?"
-            .to_owned(),
-    }
+    VOICE.redirected(reply, "host", "is host the URL of the workspace, and workspace_id right?")
 }
 
-/// What helps the vendor's support: status, code and request id, each cut down to harmless characters.
+/// What helps the vendor's support, as it came.
 struct Trace {
-    status: u16,
+    status: StatusCode,
     code: Option<String>,
     request_id: Option<String>,
 }
@@ -222,31 +155,17 @@ impl Trace {
             Value::Number(number) => Some(number.to_string()),
             _ => None,
         };
-        let code = text("error_code").or_else(|| text("errorCode")).or_else(|| text("error"));
-        let header = |name: &str| Some(reply.headers.get(name)?.to_str().ok()?.to_owned());
-        let request_id = header("x-request-id").or_else(|| header("x-databricks-request-id"));
+        let request_id = header(reply, "x-request-id").or_else(|| header(reply, "x-databricks-request-id"));
         Trace {
-            status: reply.status.as_u16(),
-            code: code.and_then(harmless),
-            request_id: request_id.and_then(harmless),
+            status: reply.status,
+            code: text("error_code").or_else(|| text("errorCode")).or_else(|| text("error")),
+            request_id: request_id.map(str::to_owned),
         }
     }
 }
 
-fn harmless(text: String) -> Option<String> {
-    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    (!text.is_empty() && text.len() <= 64 && text.chars().all(word)).then_some(text)
-}
-
 impl std::fmt::Display for Trace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, " (HTTP {}", self.status)?;
-        if let Some(code) = &self.code {
-            write!(f, ", code {code}")?;
-        }
-        if let Some(id) = &self.request_id {
-            write!(f, ", request id {id}")?;
-        }
-        f.write_str(")")
+        f.write_str(&trace(self.status, self.code.as_deref(), self.request_id.as_deref()))
     }
 }

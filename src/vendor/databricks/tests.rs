@@ -163,7 +163,9 @@ fn rows_12_13_14_every_field_of_token_info_goes_on() {
 
 #[test]
 fn row_15_values_are_encoded_without_ambiguity() {
-    let mint = Mint { dashboard_id: "01f1", viewer_id: "v/1", viewer_value: Some("a b&c=é+~") };
+    let item = crate::config::Item::Databricks { dashboard_id: "01f1".into() };
+    let mint =
+        Mint { item: &item, details: None, viewer_id: "v/1", viewer_value: Some("a b&c=é+~"), viewer_roles: &[] };
     let call = token_info_call(&Token::new("t"), Some("123"), &mint).unwrap();
     assert_eq!(
         call.path,

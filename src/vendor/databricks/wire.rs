@@ -90,7 +90,7 @@ pub(super) fn token_info_call(service: &Token, workspace: Option<&str>, mint: &M
     let escape = |text| utf8_percent_encode(text, ESCAPED);
     let mut path = format!(
         "/api/2.0/lakeview/dashboards/{}/published/tokeninfo?external_viewer_id={}",
-        escape(mint.dashboard_id),
+        escape(mint.item.id()),
         escape(mint.viewer_id)
     );
     if let Some(value) = mint.viewer_value {

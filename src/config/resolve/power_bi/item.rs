@@ -1,0 +1,155 @@
+//! `embeds` of Power BI. The limits are those of the vendor's API description, held here so that
+//! what it would refuse never reaches it.
+
+use crate::config::file::{self, AccessLevel, At};
+use crate::config::resolve::Section;
+use crate::config::resolve::url::is_id;
+use crate::config::{Item, PowerBiItem, Rls, Roles, Shown, ViewerField};
+
+/// Reports, datasets and roles of one token.
+const MOST: usize = 50;
+/// Characters of a role's name.
+const LONGEST_ROLE: usize = 50;
+
+pub(in crate::config::resolve) fn item(given: &file::Embed, section: &mut Section<'_>) -> Option<Item> {
+    let workspace_id = given.workspace_id.as_ref();
+    if workspace_id.is_none() {
+        section.add(None, "workspace_id", "is missing: the workspace that the item is in");
+    }
+    let (ids, lists) = ids_of(given);
+    for (key, id) in ids {
+        if id.is_some_and(|id| !is_id(&id.value)) {
+            section.add(id.map(At::place), key, "must be an id: letters, digits, '-' and '_'");
+        }
+    }
+    for (key, ids) in lists {
+        let Some(ids) = ids else { continue };
+        if ids.value.len() > MOST || !ids.value.iter().all(|id| is_id(id)) {
+            let message = format!("must be at most {MOST} ids of letters, digits, '-' and '_'");
+            section.add(Some(ids.place), key, message);
+        }
+    }
+    let shown = shown(given, section)?;
+    let of_reports = matches!(shown, Shown::Reports(_));
+    let level = given.access_level.as_ref();
+    let edit = level.is_some_and(|level| level.value == AccessLevel::Edit);
+    let allow_save_as = given.allow_save_as.as_ref().filter(|allow| allow.value);
+    if edit && !of_reports {
+        section.add(level.map(At::place), "access_level", "is edit, which only reports know");
+    }
+    if let Some(allow) = allow_save_as.filter(|_| !of_reports) {
+        section.add(Some(allow.place), "allow_save_as", "is for reports only");
+    }
+    if let Some(ids) = given.dataset_ids.as_ref().filter(|_| !of_reports) {
+        section.add(Some(ids.place), "dataset_ids", "is for reports; here it is dataset_id");
+    }
+    Some(Item::PowerBi(Box::new(PowerBiItem {
+        workspace_id: workspace_id?.value.clone(),
+        shown,
+        dataset_ids: given.dataset_ids.as_ref().map(|ids| ids.value.clone()).unwrap_or_default(),
+        xmla_read_only: given.xmla_read_only.as_ref().is_some_and(|xmla| xmla.value),
+        edit,
+        allow_save_as: allow_save_as.is_some(),
+        lifetime_minutes: lifetime(given, section),
+        profile_id: given.profile_id.as_ref().map(|id| id.value.clone()),
+        rls: given.rls.as_ref().and_then(|given| rls(given, section)),
+    })))
+}
+
+type Ids<'a> = [(&'static str, Option<&'a At<String>>); 6];
+type Lists<'a> = [(&'static str, Option<&'a At<Vec<String>>>); 2];
+
+fn ids_of(given: &file::Embed) -> (Ids<'_>, Lists<'_>) {
+    let ids = [
+        ("workspace_id", given.workspace_id.as_ref()),
+        ("report_id", given.report_id.as_ref()),
+        ("dashboard_id", given.dashboard_id.as_ref()),
+        ("tile_id", given.tile_id.as_ref()),
+        ("dataset_id", given.dataset_id.as_ref()),
+        ("profile_id", given.profile_id.as_ref()),
+    ];
+    (ids, [("report_ids", given.report_ids.as_ref()), ("dataset_ids", given.dataset_ids.as_ref())])
+}
+
+/// What is shown: exactly one of the forms that the vendor has.
+fn shown(given: &file::Embed, section: &mut Section<'_>) -> Option<Shown> {
+    let text = |id: &Option<At<String>>| id.as_ref().map(|id| id.value.clone());
+    let level = given.access_level.as_ref().map(|level| level.value);
+    let create = given.create.as_ref().is_some_and(|create| create.value) || level == Some(AccessLevel::Create);
+    let mut reports: Vec<String> = text(&given.report_id).into_iter().collect();
+    let more = given.report_ids.iter().flat_map(|ids| &ids.value);
+    for id in more {
+        if !reports.contains(id) {
+            reports.push(id.clone());
+        }
+    }
+    if reports.len() > MOST {
+        section.add(given.report_ids.as_ref().map(At::place), "report_ids", format!("are over {MOST} reports"));
+    }
+    let form = (reports.is_empty(), text(&given.dashboard_id), text(&given.tile_id), text(&given.dataset_id), create);
+    match form {
+        (false, None, None, None, false) => Some(Shown::Reports(reports)),
+        (true, Some(dashboard), None, None, false) => Some(Shown::Dashboard(dashboard)),
+        (true, Some(dashboard), Some(tile), None, false) => Some(Shown::Tile { dashboard, tile }),
+        (true, None, None, Some(dataset), false) => Some(Shown::Questions(dataset)),
+        (true, None, None, Some(dataset), true) if level.is_none_or(|level| level == AccessLevel::Create) => {
+            Some(Shown::NewReport(dataset))
+        }
+        _ => {
+            let message = "must have exactly one of: report_id (and report_ids), dashboard_id, dashboard_id with \
+                           tile_id, dataset_id, dataset_id with create: true (access_level create or left out)";
+            section.add(None, "report_id", message);
+            None
+        }
+    }
+}
+
+/// Whole minutes: the vendor counts in them.
+fn lifetime(given: &file::Embed, section: &mut Section<'_>) -> Option<u32> {
+    let lifetime = given.lifetime.as_ref()?;
+    let seconds = lifetime.value.0.as_secs();
+    if seconds % 60 != 0 || lifetime.value.0.subsec_nanos() != 0 || seconds > 24 * 3600 {
+        section.add(Some(lifetime.place), "lifetime", "must be whole minutes, at most 24h");
+    }
+    // To the vendor none is the same as its default.
+    u32::try_from(seconds / 60).ok().filter(|minutes| *minutes > 0)
+}
+
+fn rls(given: &At<file::Rls>, section: &mut Section<'_>) -> Option<Rls> {
+    let file = &given.value;
+    let field = |field: file::ViewerField| match field {
+        file::ViewerField::Id => ViewerField::Id,
+        file::ViewerField::Value => ViewerField::Value,
+    };
+    let roles = match (&file.roles, &file.allowed_roles) {
+        (file::Roles::Fixed(roles), None) => Some(Roles::Fixed(roles.clone())),
+        (file::Roles::OfViewer(_), Some(allowed)) => Some(Roles::OfViewer { allowed: allowed.clone() }),
+        (file::Roles::OfViewer(_), None) => {
+            let message = "is viewer.roles, which needs allowed_roles beside it: an app must not be able to ask for \
+                           any role there is";
+            section.add(Some(given.place), "rls.roles", message);
+            None
+        }
+        (file::Roles::Fixed(_), Some(_)) => {
+            section.add(Some(given.place), "rls.allowed_roles", "is only for `roles: viewer.roles`");
+            None
+        }
+    }?;
+    let names = match &roles {
+        Roles::Fixed(names) | Roles::OfViewer { allowed: names } => names,
+    };
+    if names.len() > MOST || names.iter().any(|name| !is_role(name)) {
+        let message = format!("are at most {MOST} names of 1 to {LONGEST_ROLE} characters without a comma");
+        section.add(Some(given.place), "rls.roles", message);
+    }
+    let dataset_ids = file.datasets.clone().unwrap_or_default();
+    if dataset_ids.len() > MOST || !dataset_ids.iter().all(|id| is_id(id)) {
+        let message = format!("must be at most {MOST} ids of letters, digits, '-' and '_'");
+        section.add(Some(given.place), "rls.datasets", message);
+    }
+    Some(Rls { username: field(file.username), custom_data: file.custom_data.map(field), roles, dataset_ids })
+}
+
+fn is_role(name: &str) -> bool {
+    !name.is_empty() && name.chars().count() <= LONGEST_ROLE && !name.contains(|c: char| c == ',' || c.is_control())
+}

@@ -1,0 +1,49 @@
+//! URLs and ids as they stand in the config.
+
+use super::super::BaseUrl;
+
+/// `https://host[:port]`, or `http://` for loopback and where it is allowed. Nothing else may be
+/// in it: requests are built from parts, never by joining texts.
+pub(super) fn base_url(text: &str, insecure_allowed: bool) -> Result<BaseUrl, String> {
+    let (https, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+        (Some(rest), _) => (true, rest),
+        (_, Some(rest)) => (false, rest),
+        _ => return Err(no_url(text)),
+    };
+    let authority = rest.strip_suffix('/').unwrap_or(rest).to_ascii_lowercase();
+    // One workspace has one limit, however its host is written.
+    let default_port = if https { ":443" } else { ":80" };
+    let authority = authority.strip_suffix(default_port).unwrap_or(&authority).to_owned();
+    let parsed: http::uri::Authority = authority.parse().map_err(|_| no_url(text))?;
+    if authority.contains('@') || parsed.host().is_empty() || authority.ends_with(':') {
+        return Err(format!("`{text}` must be just https:// and a host name"));
+    }
+    let loopback = match parsed.host().trim_matches(['[', ']']) {
+        "localhost" => true,
+        host => host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback()),
+    };
+    if !https && !loopback && !insecure_allowed {
+        return Err(
+            "sends the secret over the network in the clear: use https://, or set allow_insecure_http: true".into()
+        );
+    }
+    Ok(BaseUrl { https, authority })
+}
+
+fn no_url(text: &str) -> String {
+    format!("`{text}` is not a URL such as https://acme.cloud.databricks.com")
+}
+
+/// Whether a text may stand for an id: it goes into paths and headers.
+pub(super) fn is_id(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    !text.is_empty() && text.len() <= 128 && text.bytes().all(plain)
+}
+
+/// Whether a text may stand for a client id, which is part of a form, a header and a JWT.
+pub(super) fn check_client_id(id: &str) -> Result<(), &'static str> {
+    if id.contains(|c: char| c.is_control() || c == ':') {
+        return Err("client_id holds a character that no client id has");
+    }
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! The rows of `reference/powerbi-boldbi.md` section H that are about single messages of Entra.

@@ -1,0 +1,133 @@
+//! Power BI "embed for your customers": embed tokens by `GenerateToken`, got with a token of
+//! Microsoft Entra.
+//!
+//! An embed token ends with the Entra token that it was got with ("the token's lifetime is the
+//! remaining lifetime of the Microsoft Entra token", vendor's page on embed tokens), so whoever
+//! mints sees to a parent with enough life first; and it is opaque, so `expiration` alone tells its
+//! end.
+
+mod body;
+mod page;
+mod reply;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::entra::Entra;
+use super::{Details, Mint, MintFault, Minted};
+use crate::config::{self, PowerBiItem, Shown};
+use crate::model::{Clock, Code, Fault, Lifetime, Moment, Token, Urgency};
+use crate::upstream::Client;
+pub use body::check_identity;
+pub use page::Page;
+pub use reply::{Dataset, Report};
+
+/// What is left of the free trial allowance is none of our business for so long after it was used up.
+const EXHAUSTED_FOR: Duration = Duration::from_secs(60);
+
+/// One tenant.
+pub struct PowerBi {
+    config: config::PowerBi,
+    client: Client,
+    entra: Entra,
+    clock: Clock,
+    /// When the capacity was last found exhausted, which holds for the whole service principal.
+    exhausted: Mutex<Option<(Moment, Fault)>>,
+}
+
+impl PowerBi {
+    /// A tenant whose API is called with this client.
+    pub fn new(config: config::PowerBi, client: Client, entra: Entra, clock: Clock) -> PowerBi {
+        PowerBi { config, client, entra, clock, exhausted: Mutex::new(None) }
+    }
+
+    /// Microsoft Entra, which issues the service tokens.
+    pub fn entra(&self) -> &Entra {
+        &self.entra
+    }
+
+    pub(super) async fn service_token(&self, urgency: Urgency) -> Result<(Token, Lifetime), Fault> {
+        self.entra.token(urgency).await
+    }
+
+    /// How long Entra or Power BI wants no call yet.
+    pub(super) fn paused_for(&self) -> Option<Duration> {
+        self.client.paused_for().max(self.entra.paused_for())
+    }
+
+    /// Looks up what an embed token and a page need to know of an item.
+    ///
+    /// # Errors
+    /// [`MintFault::ServiceTokenRefused`] on a 401, and on a 403 that speaks of an expired token.
+    pub(super) async fn look_up(
+        &self,
+        service: &Token,
+        item: &PowerBiItem,
+        urgency: Urgency,
+    ) -> Result<Details, MintFault> {
+        let mut reports = Vec::new();
+        if let Shown::Reports(ids) = &item.shown {
+            for id in ids {
+                let call = wire::report_call(service, item, id).map_err(MintFault::Other)?;
+                reports.push(self.client.call(&call, urgency, reply::report).await.map_err(refused)?);
+            }
+        }
+        Ok(Details { page: page::opening(&self.config.app, item, &reports), reports })
+    }
+
+    /// Looks up what a dataset says of row-level security.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn dataset(&self, service: &Token, item: &PowerBiItem, id: &str) -> Result<Dataset, Fault> {
+        let call = wire::dataset_call(service, item, id)?;
+        self.client.call(&call, Urgency::Waited, reply::dataset).await
+    }
+
+    pub(super) async fn mint(
+        &self,
+        service: &Token,
+        item: &PowerBiItem,
+        mint: &Mint<'_>,
+        urgency: Urgency,
+    ) -> Result<Minted, MintFault> {
+        self.refuse_if_exhausted().map_err(MintFault::Other)?;
+        let reports = mint.details.map_or(&[][..], |details| &details.reports);
+        let call = wire::generate_call(service, item, reports, mint).map_err(MintFault::Other)?;
+        let generated = self.client.call(&call, urgency, reply::embed_token).await;
+        let reply::EmbedToken { token, token_id, lifetime } = generated.map_err(|fault| {
+            self.note_if_exhausted(&fault);
+            refused(fault)
+        })?;
+        let opening = mint.details.map(|details| Arc::clone(&details.page)).unwrap_or_default();
+        Ok(Minted { token, lifetime, lacks_claim: false, page: Some(Page { opening, token_id }) })
+    }
+
+    fn note_if_exhausted(&self, fault: &Fault) {
+        if reply::is_exhaustion(fault) {
+            let noted = Some((self.clock.now(), fault.clone()));
+            *self.exhausted.lock().unwrap_or_else(PoisonError::into_inner) = noted;
+        }
+    }
+
+    fn refuse_if_exhausted(&self) -> Result<(), Fault> {
+        let noted = self.exhausted.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((at, fault)) = &*noted else { return Ok(()) };
+        let rest = EXHAUSTED_FOR.saturating_sub(self.clock.now().since(*at));
+        if rest.is_zero() { Ok(()) } else { Err(fault.clone().remembered().retry_after(rest)) }
+    }
+}
+
+/// A refused service token is worth another one; whatever else Power BI says is about the item. When
+/// it says the same of a fresh token, it is access that is missing.
+fn refused(fault: Fault) -> MintFault {
+    match fault.code() {
+        Code::CredentialsRejected => {
+            MintFault::ServiceTokenRefused(Fault::new(Code::Denied, fault.detail().to_owned()))
+        }
+        _ => MintFault::Other(fault),
+    }
+}
