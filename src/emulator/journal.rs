@@ -5,17 +5,24 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::wire::{Asked, Operation, Params};
+use super::operation::Operation;
+use super::wire::{Asked, Params};
 
 /// Older entries make room, so that a long load test does not fill the memory; the counts go on.
 const KEPT: usize = 20_000;
 
 /// Form fields that prove something: never written down as they are.
 const SECRET_FIELDS: [&str; 5] = ["client_secret", "subject_token", "client_assertion", "assertion", "refresh_token"];
+
+/// Headers that do.
+const SECRET_HEADERS: [&str; 2] = ["x-identity-header", "secret"];
 
 /// One request.
 #[derive(Clone, Debug, Serialize)]
@@ -32,6 +39,10 @@ pub struct JournalEntry {
     pub query: Params,
     /// The decoded form; secrets and tokens as `sha256:…`.
     pub form: Params,
+    /// The JSON body of a request for an embed token; tokens in it as `sha256:…`.
+    pub body: Option<Value>,
+    /// Header and claims of the form's `client_assertion`: without its signature it proves nothing.
+    pub assertion: Option<Value>,
     /// What it was for.
     pub operation: Operation,
     /// The scheme of `Authorization`, in lower case.
@@ -137,12 +148,12 @@ fn entry(asked: &Asked, operation: Operation) -> JournalEntry {
         path: asked.path.clone(),
         query: asked.query.clone(),
         form: asked.form.iter().map(|(name, value)| (name.clone(), shown(name, value))).collect(),
+        body: Some(operation).filter(|one| *one == Operation::GenerateToken).and_then(|_| json_body(asked)),
+        assertion: asked.form.get("client_assertion").and_then(|jwt| unsigned(jwt)),
         operation,
         auth_scheme: asked.auth_scheme(),
         credential: authorization.map(|value| fingerprint(value.as_bytes())),
-        headers: plain
-            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-            .collect(),
+        headers: plain.map(|(name, value)| (name.to_string(), shown_header(name.as_str(), value.as_bytes()))).collect(),
         status: None,
         fault: false,
         notes: Vec::new(),
@@ -153,6 +164,41 @@ fn entry(asked: &Asked, operation: Operation) -> JournalEntry {
 
 fn shown(name: &str, value: &str) -> String {
     if SECRET_FIELDS.contains(&name) { fingerprint(value.as_bytes()) } else { value.to_owned() }
+}
+
+fn shown_header(name: &str, value: &[u8]) -> String {
+    if SECRET_HEADERS.contains(&name) { fingerprint(value) } else { String::from_utf8_lossy(value).into_owned() }
+}
+
+fn json_body(asked: &Asked) -> Option<Value> {
+    let mut body = serde_json::from_slice(&asked.body).ok()?;
+    hide_blobs(&mut body);
+    Some(body)
+}
+
+/// `identityBlob` holds a token for a data source, as a string or in an object.
+fn hide_blobs(value: &mut Value) {
+    match value {
+        Value::Array(all) => all.iter_mut().for_each(hide_blobs),
+        Value::Object(members) => {
+            for (name, member) in members {
+                if name == "identityBlob" {
+                    let text =
+                        member["value"].as_str().or(member.as_str()).map_or_else(|| member.to_string(), str::to_owned);
+                    *member = json!(fingerprint(text.as_bytes()));
+                } else {
+                    hide_blobs(member);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn unsigned(jwt: &str) -> Option<Value> {
+    let part = |part: &str| serde_json::from_slice::<Value>(&URL_SAFE_NO_PAD.decode(part).ok()?).ok();
+    let mut parts = jwt.split('.');
+    Some(json!({"header": part(parts.next()?)?, "claims": part(parts.next()?)?}))
 }
 
 /// The first 8 bytes of SHA-256: enough to tell two secrets apart, not enough to be one.

@@ -10,7 +10,9 @@
 //!   ├─ journal      what was asked, without secrets
 //!   ├─ faults       what goes wrong on purpose
 //!   ├─ databricks   one workspace: tokens, tokeninfo, embedded dashboards
-//!   └─ app          a Databricks App on a host of its own
+//!   ├─ app          a Databricks App on a host of its own
+//!   ├─ entra        one Microsoft Entra tenant, and managed identities
+//!   └─ powerbi      Power BI: embed tokens, lookups, embedded reports
 //! ```
 //!
 //! Handlers are plain functions from a request to a reply. State lives in [`Emulator`], which ends its server when
@@ -18,9 +20,16 @@
 
 mod app;
 mod control;
+mod dashboard;
 mod databricks;
+mod entra;
 mod faults;
+mod federation;
+mod handle;
 mod journal;
+mod keys;
+mod operation;
+mod powerbi;
 mod server;
 mod settings;
 #[cfg(test)]
@@ -41,13 +50,18 @@ use tokio::task::JoinHandle;
 pub use databricks::LoadCounts;
 pub use faults::Fault;
 pub use journal::JournalEntry;
-pub use settings::{AppSettings, Dashboard, DatabricksSettings, Federation, FederationKeys, Settings};
-pub use wire::Operation;
+pub use operation::Operation;
+pub use settings::{
+    AppSettings, Dashboard, DatabricksSettings, DatasetKind, EntraSettings, Federation, FederationKeys,
+    PowerBiDashboard, PowerBiDataset, PowerBiReport, PowerBiSettings, PowerBiTile, ReportKind, Settings,
+};
 
 use app::App;
 use databricks::Workspace;
+use entra::Directory;
 use faults::{Faults, Plan};
 use journal::Journal;
+use powerbi::PowerBi;
 use server::Door;
 use wire::{Asked, Reply};
 
@@ -68,6 +82,8 @@ struct State {
     faults: Faults,
     databricks: Workspace,
     app: App,
+    entra: Directory,
+    powerbi: PowerBi,
 }
 
 impl Emulator {
@@ -88,6 +104,8 @@ impl Emulator {
             faults: Faults::default(),
             databricks: Workspace::new(settings.databricks, settings.app.client_id)?,
             app: App { url: url(app_addr, settings.tls), request_limit: settings.app.request_limit },
+            entra: Directory::new(settings.entra)?,
+            powerbi: PowerBi::new(settings.powerbi),
         });
         let acceptor = tls.map(|tls| tls.acceptor);
         let serve = |door, listener| {
@@ -207,7 +225,9 @@ impl State {
     fn operation(&self, asked: &Asked) -> Operation {
         match (&asked.method, asked.path.as_str()) {
             (&Method::GET, "/") => Operation::Index,
-            _ => databricks::operation(asked),
+            _ => entra::operation(asked)
+                .or_else(|| powerbi::operation(asked))
+                .unwrap_or_else(|| databricks::operation(asked)),
         }
     }
 
@@ -215,6 +235,11 @@ impl State {
         match operation {
             Operation::Index => Reply::html(self.index(&asked.base_url)),
             Operation::Unknown => Reply::platform(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND", "No API found"),
+            Operation::EntraDiscovery | Operation::EntraToken | Operation::ManagedIdentity => {
+                self.entra.answer(operation, asked, plan, notes)
+            }
+            Operation::ReportFrame | Operation::ReportData => self.powerbi.answer(&self.entra, operation, asked, plan),
+            _ if operation.is_power_bi() => self.powerbi.answer(&self.entra, operation, asked, plan),
             _ => self.databricks.answer(operation, asked, plan, notes),
         }
     }

@@ -9,82 +9,10 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::{Method, StatusCode};
-use serde::Serialize;
 use serde_json::Value;
 
 /// Decoded parameters of a query or a form. The first of several equal names counts.
 pub type Params = BTreeMap<String, String>;
-
-/// What a request is for, as the journal and the faults call it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Operation {
-    /// Discovery documents.
-    Discovery,
-    /// The published keys.
-    Jwks,
-    /// The broad token (`all-apis`), by secret or by federation.
-    ServiceToken,
-    /// A token for one Databricks App, exchanged for a broad one.
-    AppToken,
-    /// The scoped token of one viewer.
-    Mint,
-    /// `tokeninfo` of a published dashboard.
-    TokenInfo,
-    /// Who the caller is (`scim/v2/Me`).
-    Me,
-    /// The HTML and script of the embedded dashboard.
-    EmbedPage,
-    /// The start of a dashboard: the first data request of a page.
-    Load,
-    /// A later refresh of an open dashboard.
-    Data,
-    /// A request to the Databricks App.
-    App,
-    /// The emulator's own front page.
-    Index,
-    /// No such endpoint.
-    Unknown,
-}
-
-impl Operation {
-    /// Every operation there is.
-    pub(super) const ALL: [Self; 13] = [
-        Self::Discovery,
-        Self::Jwks,
-        Self::ServiceToken,
-        Self::AppToken,
-        Self::Mint,
-        Self::TokenInfo,
-        Self::Me,
-        Self::EmbedPage,
-        Self::Load,
-        Self::Data,
-        Self::App,
-        Self::Index,
-        Self::Unknown,
-    ];
-
-    /// The name in the journal and in faults.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Discovery => "discovery",
-            Self::Jwks => "jwks",
-            Self::ServiceToken => "service_token",
-            Self::AppToken => "app_token",
-            Self::Mint => "mint",
-            Self::TokenInfo => "token_info",
-            Self::Me => "me",
-            Self::EmbedPage => "embed_page",
-            Self::Load => "load",
-            Self::Data => "data",
-            Self::App => "app",
-            Self::Index => "index",
-            Self::Unknown => "unknown",
-        }
-    }
-}
 
 /// One request, read to its end.
 #[derive(Debug)]
@@ -139,6 +67,11 @@ impl Asked {
         self.credentials_of("bearer")
     }
 
+    /// The token of `Authorization: EmbedToken`, which embedded pages of Power BI send.
+    pub fn embed_token(&self) -> Option<&str> {
+        self.credentials_of("embedtoken")
+    }
+
     /// The pair of `Authorization: Basic`, raw.
     pub fn basic(&self) -> Option<(String, String)> {
         let raw = STANDARD.decode(self.credentials_of("basic")?).ok()?;
@@ -175,6 +108,20 @@ fn params(encoded: &[u8]) -> (Params, bool) {
         }
     }
     (found, repeated)
+}
+
+/// What clients make of a secret that encode it before they put it into `Authorization: Basic` (RFC 6749
+/// section 2.3.1).
+pub fn form_decoded(text: &str) -> String {
+    let spaced = text.replace('+', " ");
+    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+}
+
+/// A random UUID (RFC 9562 section 5.4).
+pub fn uuid() -> String {
+    let bits = fastrand::u128(..) & !(0xf << 76) & !(3 << 62) | 4 << 76 | 2 << 62;
+    let hex = format!("{bits:032x}");
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 /// One answer.

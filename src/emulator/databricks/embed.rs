@@ -7,8 +7,9 @@ use http::header::{CONTENT_SECURITY_POLICY, RETRY_AFTER};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::keys::Refused;
-use super::{Workspace, sales, tokeninfo};
+use super::{Workspace, tokeninfo};
+use crate::emulator::dashboard::sales;
+use crate::emulator::keys::Refused;
 use crate::emulator::wire::{Asked, Reply};
 
 const CLAIM_PREFIX: &str = "urn:aibi:external_data:";

@@ -1,10 +1,7 @@
 //! One Databricks workspace with one service principal and its published dashboards.
 
 mod embed;
-mod federation;
-mod keys;
 mod loads;
-mod sales;
 mod token;
 mod tokeninfo;
 
@@ -19,9 +16,10 @@ use serde_json::{Value, json};
 pub use loads::LoadCounts;
 
 use super::faults::Plan;
+use super::keys::SigningKey;
+use super::operation::Operation;
 use super::settings::{Dashboard, DatabricksSettings};
-use super::wire::{Asked, Operation, Reply};
-use keys::SigningKey;
+use super::wire::{Asked, Reply};
 use loads::LoadLog;
 
 /// The state of the workspace.
@@ -71,7 +69,8 @@ impl Workspace {
         let limit = usize::try_from(settings.loads_per_second).unwrap_or(usize::MAX);
         Ok(Self {
             app_client_id,
-            keys: SigningKey::generate()?,
+            // RFC 9068 section 2.1.
+            keys: SigningKey::generate("at+jwt")?,
             generation: AtomicU64::new(0),
             live: Mutex::new(Live { token_life: settings.token_life, secrets }),
             loads: Mutex::new(LoadLog::new(limit)),
@@ -98,9 +97,9 @@ impl Workspace {
             Operation::EmbedPage => embed::page(self),
             Operation::Load => embed::data(self, asked, &dashboard(), true),
             Operation::Data => embed::data(self, asked, &dashboard(), false),
-            Operation::App | Operation::Index | Operation::Unknown => Reply::empty(StatusCode::NOT_FOUND),
+            _ => Reply::empty(StatusCode::NOT_FOUND),
         };
-        add_fields(&mut reply, plan);
+        plan.add_fields(&mut reply);
         reply
     }
 
@@ -231,15 +230,4 @@ fn allowed(operation: Operation, method: &Method) -> bool {
 
 fn has_all_apis(claims: &Value) -> bool {
     claims["scope"].as_str().is_some_and(|scope| scope.split(' ').any(|scope| scope == "all-apis"))
-}
-
-/// Puts the fields of a fault into a JSON answer.
-fn add_fields(reply: &mut Reply, plan: &Plan) {
-    if plan.extra_fields.is_empty() || !reply.status.is_success() {
-        return;
-    }
-    if let Ok(Value::Object(mut body)) = serde_json::from_slice(&reply.body) {
-        body.extend(plan.extra_fields.clone());
-        reply.body = Value::Object(body).to_string().into();
-    }
 }

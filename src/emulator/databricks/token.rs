@@ -6,9 +6,10 @@ use http::{Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{Workspace, federation, tokeninfo};
+use super::{Workspace, tokeninfo};
 use crate::emulator::faults::Plan;
-use crate::emulator::wire::{Asked, Params, Reply};
+use crate::emulator::federation;
+use crate::emulator::wire::{Asked, Params, Reply, form_decoded};
 
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const NOTEBOOK_TOKEN: &str = "urn:databricks:params:oauth:token-type:personal-access-token";
@@ -92,11 +93,6 @@ fn authenticated(workspace: &Workspace, asked: &Asked) -> bool {
     workspace.knows(&id, &secret) || workspace.knows(&form_decoded(&id), &form_decoded(&secret))
 }
 
-fn form_decoded(text: &str) -> String {
-    let spaced = text.replace('+', " ");
-    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
-}
-
 fn exchange(workspace: &Workspace, asked: &Asked) -> Result<Grant, Reply> {
     let policy = workspace.settings.federation.as_ref();
     let policy =
@@ -106,7 +102,8 @@ fn exchange(workspace: &Workspace, asked: &Asked) -> Result<Grant, Reply> {
     }
     let jwt = asked.form.get("subject_token").map(String::as_str).unwrap_or_default();
     let token_url = format!("{}/oidc/v1/token", asked.base_url);
-    let subject = federation::verify(policy, jwt, &token_url).map_err(|why| bad_request("invalid_grant", &why))?;
+    let subject =
+        federation::verify(policy, jwt, &token_url).map_err(|why| bad_request("invalid_grant", &why.to_string()))?;
     let name = match asked.form.get("client_id") {
         Some(id) if *id != workspace.settings.client_id => return Err(invalid_client()),
         Some(id) => id.clone(),
@@ -198,11 +195,7 @@ fn issue(workspace: &Workspace, mut claims: Map<String, Value>, grant: &Grant, p
     let mut body = Map::new();
     body.insert("access_token".to_owned(), json!(workspace.keys.sign(&Value::Object(claims))));
     body.insert("token_type".to_owned(), json!("Bearer"));
-    match &plan.expires_in {
-        Some(Value::String(word)) if word == "omit" => {}
-        Some(value) => drop(body.insert("expires_in".to_owned(), value.clone())),
-        None => drop(body.insert("expires_in".to_owned(), json!(expires - now))),
-    }
+    Plan::put(&mut body, "expires_in", plan.expires_in.as_ref(), json!(expires - now));
     if let Some(scope) = scope {
         body.insert("scope".to_owned(), scope);
     }

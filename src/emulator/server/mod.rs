@@ -24,7 +24,8 @@ use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
 use super::faults::{Fault, Plan};
-use super::wire::{Asked, Operation, Reply};
+use super::operation::Operation;
+use super::wire::{Asked, Reply};
 use super::{State, app};
 pub use body::{Cut, ReplyBody};
 use line::{Line, Reset};

@@ -4,6 +4,7 @@ mod app;
 mod embed;
 mod faults;
 mod federation;
+mod microsoft;
 mod token;
 
 use std::io;

@@ -1,54 +1,9 @@
-//! What an emulator is started with. Every value has a default, so that `Settings::default()` is a working vendor.
+//! The Databricks workspace and the Databricks App.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use serde_json::Value;
-
-/// Where the emulator listens and what it plays.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The address; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Serve TLS with a certificate of an authority made at start; see [`ca_pem`](super::Emulator::ca_pem).
-    pub tls: bool,
-    /// The Databricks workspace.
-    pub databricks: DatabricksSettings,
-    /// The Databricks App.
-    pub app: AppSettings,
-}
-
-/// A Databricks App, on a listener of its own, as an app has a host of its own.
-#[derive(Clone, Debug)]
-pub struct AppSettings {
-    /// The address; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// The OAuth client id of the app: the audience of tokens that are exchanged for it.
-    pub client_id: String,
-    /// The time that the vendor's proxy gives to a request: 120 s were seen. None is for ever.
-    pub request_limit: Option<Duration>,
-}
-
-impl Default for AppSettings {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            client_id: "b8a3d0c4-5e1f-4c27-8f6a-0d9e7c1b2a35".to_owned(),
-            request_limit: None,
-        }
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            tls: false,
-            databricks: DatabricksSettings::default(),
-            app: AppSettings::default(),
-        }
-    }
-}
+use super::Federation;
 
 /// One Databricks workspace with one service principal.
 #[derive(Clone, Debug)]
@@ -114,24 +69,23 @@ impl Dashboard {
     }
 }
 
-/// A federation policy: which foreign JWTs stand for the service principal.
+/// A Databricks App, on a listener of its own, as an app has a host of its own.
 #[derive(Clone, Debug)]
-pub struct Federation {
-    /// `iss` of the subject JWT.
-    pub issuer: String,
-    /// Accepted `aud`; empty takes the URL of the token endpoint, the workspace's default.
-    pub audiences: Vec<String>,
-    /// `sub` of the subject JWT, e.g. `system:serviceaccount:<namespace>:<name>`.
-    pub subject: String,
-    /// The issuer's keys.
-    pub keys: FederationKeys,
+pub struct AppSettings {
+    /// The address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The OAuth client id of the app: the audience of tokens that are exchanged for it.
+    pub client_id: String,
+    /// The time that the vendor's proxy gives to a request: 120 s were seen. None is for ever.
+    pub request_limit: Option<Duration>,
 }
 
-/// The issuer's public keys (RS256 or ES256).
-#[derive(Clone, Debug)]
-pub enum FederationKeys {
-    /// A JWKS document (RFC 7517 section 5).
-    Jwks(Value),
-    /// One public key as PEM, RSA or P-256.
-    Pem(String),
+impl Default for AppSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            client_id: "b8a3d0c4-5e1f-4c27-8f6a-0d9e7c1b2a35".to_owned(),
+            request_limit: None,
+        }
+    }
 }

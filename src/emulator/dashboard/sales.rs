@@ -7,7 +7,7 @@ const REGIONS: [&str; 6] = ["amer", "anz", "apac", "emea", "latam", "nordics"];
 
 /// One region in one month.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Row {
+pub(in crate::emulator) struct Row {
     pub month: String,
     pub region: &'static str,
     pub orders: u64,
@@ -17,7 +17,7 @@ pub(super) struct Row {
 }
 
 /// The whole table of one dashboard.
-pub(super) fn rows(dashboard_id: &str) -> Vec<Row> {
+pub(in crate::emulator) fn rows(dashboard_id: &str) -> Vec<Row> {
     let months = (1..=12).map(|month| format!("2026-{month:02}"));
     months
         .enumerate()
@@ -27,7 +27,7 @@ pub(super) fn rows(dashboard_id: &str) -> Vec<Row> {
 
 /// `SELECT * FROM sales WHERE region = __aibi_external_value`, the vendor's own example: an exact comparison, so that an
 /// unknown value sees no row.
-pub(super) fn rows_of(dashboard_id: &str, external_value: &str) -> Vec<Row> {
+pub(in crate::emulator) fn rows_of(dashboard_id: &str, external_value: &str) -> Vec<Row> {
     rows(dashboard_id).into_iter().filter(|row| row.region == external_value).collect()
 }
 

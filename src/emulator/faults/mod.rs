@@ -4,15 +4,19 @@
 //! field more or less). Of several that replace, the oldest one is used up first, so that "429 twice, then 503" is two
 //! faults in that order. All that tune apply together, as long as nothing replaces the answer.
 
+pub(super) mod bodies;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::wire::{Operation, Reply};
+use super::operation::Operation;
+use super::powerbi;
+use super::wire::Reply;
 
 /// One rule. The default does nothing: set what shall go wrong.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -26,8 +30,10 @@ pub struct Fault {
     pub times: Option<u32>,
     /// Answer with this status. Default 503 where `body`, `error_code` or `retry_after` is given without.
     pub status: Option<u16>,
-    /// The shape of the body: `platform` (or `json`), `oauth`, `okta`, `api12`, `empty`, `html`, `text`; anything else is sent as
-    /// it is. Default: `platform`.
+    /// The shape of the body. Databricks: `platform` (or `json`), `oauth`, `okta`, `api12`. Microsoft: `entra`, where
+    /// `error_code` is the AADSTS number, from which `error` and the default of `status` follow; `powerbi`
+    /// (`{"error": {"code", "message"}}`); `pbi_error` (the same with `pbi.error` in place of a message). Any:
+    /// `empty`, `html`, `text`. Anything else is sent as it is, e.g. `Too Many Requests`. Default: `platform`.
     pub body: Option<String>,
     /// The content type in place of the one that goes with the body.
     pub content_type: Option<String>,
@@ -47,12 +53,15 @@ pub struct Fault {
     pub truncate: bool,
     /// Answer as usual, but with bytes that are no JSON.
     pub garbage: bool,
-    /// The life of issued tokens, seconds: `exp` and `expires_in`.
+    /// The life of issued tokens, seconds: `exp` and `expires_in`; `expiration` of an embed token, which may then
+    /// outlive the token that it was asked for with.
     pub token_life: Option<u64>,
     /// `expires_in` as any JSON value; the string `omit` leaves it out.
     pub expires_in: Option<Value>,
     /// `exp` of the JWT alone, seconds from now.
     pub jwt_exp_life: Option<i64>,
+    /// `expiration` of an embed token as any JSON value; the string `omit` leaves it out.
+    pub expiration: Option<Value>,
     /// Issue the scoped token without `custom.claim`; tokeninfo without `custom_claim`.
     pub drop_custom_claim: bool,
     /// Fields to add to a JSON answer; they replace fields of the same name.
@@ -103,11 +112,14 @@ impl Fault {
         if !self.answers() {
             return None;
         }
-        let default = if self.location.is_some() { StatusCode::FOUND } else { StatusCode::SERVICE_UNAVAILABLE };
+        let default = match &self.location {
+            Some(_) => StatusCode::FOUND,
+            None => bodies::usual_status(self.body.as_deref(), self.error_code.as_ref()),
+        };
         let status = self.status.and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(default);
         let mut reply = match &self.location {
             Some(location) => Reply::redirect(status, location),
-            None => self.shaped(status, operation),
+            None => bodies::shaped(self, status, operation),
         };
         if let Some(wait) = &self.retry_after {
             reply = reply.with(RETRY_AFTER, wait);
@@ -115,50 +127,10 @@ impl Fault {
         if let Some(kind) = &self.content_type {
             reply = reply.with(CONTENT_TYPE, kind);
         }
-        Some(reply)
-    }
-
-    fn shaped(&self, status: StatusCode, operation: Operation) -> Reply {
-        let code = self.error_code.clone().unwrap_or_else(|| default_code(status, operation).into());
-        let message = format!("injected fault {} for {}", status.as_u16(), operation.name());
-        match self.body.as_deref() {
-            None | Some("platform" | "json") => {
-                Reply::json(status, &json!({"error_code": code, "message": message, "details": []}))
-            }
-            Some("oauth") => Reply::json(status, &json!({"error": code, "error_description": message})),
-            Some("okta") => Reply::json(status, &json!({"errorCode": code, "errorSummary": message})),
-            Some("api12") => Reply::json(status, &json!({"error": message})),
-            Some("empty") => Reply::empty(status),
-            Some("text") => Reply::new(status, "text/plain", format!("{}: {message}", plain(&code))),
-            Some("html") => {
-                let page = format!("<html><head><title>Sign in</title></head><body><pre>{message}</pre></body></html>");
-                Reply::new(status, "text/html; charset=utf-8", page)
-            }
-            Some(raw) => {
-                let kind = if raw.trim_start().starts_with('{') { "application/json" } else { "text/plain" };
-                Reply::new(status, kind, raw.to_owned())
-            }
+        if operation.is_power_bi() {
+            reply = powerbi::stamped(reply);
         }
-    }
-}
-
-fn plain(code: &Value) -> String {
-    code.as_str().map_or_else(|| code.to_string(), str::to_owned)
-}
-
-/// The codes that go with a status in the vendor's SDKs (databricks.md section 2.2).
-fn default_code(status: StatusCode, operation: Operation) -> &'static str {
-    match (status.as_u16(), operation) {
-        (401, Operation::ServiceToken | Operation::Mint) => "invalid_client",
-        (400, Operation::ServiceToken | Operation::Mint) => "invalid_request",
-        (400, _) => "INVALID_PARAMETER_VALUE",
-        (401, _) => "UNAUTHENTICATED",
-        (403, _) => "PERMISSION_DENIED",
-        (404, _) => "RESOURCE_DOES_NOT_EXIST",
-        (429, _) => "RESOURCE_EXHAUSTED",
-        (503, _) => "TEMPORARILY_UNAVAILABLE",
-        (504, _) => "DEADLINE_EXCEEDED",
-        _ => "UNKNOWN",
+        Some(reply)
     }
 }
 
@@ -173,6 +145,8 @@ pub(super) struct Plan {
     pub expires_in: Option<Value>,
     /// See [`Fault::jwt_exp_life`].
     pub jwt_exp_life: Option<i64>,
+    /// See [`Fault::expiration`].
+    pub expiration: Option<Value>,
     /// See [`Fault::drop_custom_claim`].
     pub drop_custom_claim: bool,
     /// See [`Fault::extra_fields`].
@@ -189,9 +163,30 @@ impl Plan {
         self.token_life = fault.token_life.map(Duration::from_secs).or(self.token_life);
         self.expires_in = fault.expires_in.clone().or(self.expires_in.take());
         self.jwt_exp_life = fault.jwt_exp_life.or(self.jwt_exp_life);
+        self.expiration = fault.expiration.clone().or(self.expiration.take());
         self.drop_custom_claim |= fault.drop_custom_claim;
         self.extra_fields.extend(fault.extra_fields.clone());
         self.delay = fault.delay_ms.map(Duration::from_millis).or(self.delay);
+    }
+
+    /// Puts a member into an answer: as the fault wants it, where one has a say, or left out where that says `omit`.
+    pub fn put(body: &mut Map<String, Value>, name: &str, wish: Option<&Value>, usual: Value) {
+        match wish {
+            Some(Value::String(word)) if word == "omit" => {}
+            Some(value) => drop(body.insert(name.to_owned(), value.clone())),
+            None => drop(body.insert(name.to_owned(), usual)),
+        }
+    }
+
+    /// Puts [`Fault::extra_fields`] into a JSON answer.
+    pub fn add_fields(&self, reply: &mut Reply) {
+        if self.extra_fields.is_empty() || !reply.status.is_success() {
+            return;
+        }
+        if let Ok(Value::Object(mut body)) = serde_json::from_slice(&reply.body) {
+            body.extend(self.extra_fields.clone());
+            reply.body = Value::Object(body).to_string().into();
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The workspace's signing key: RS256 tokens out, verified claims in, the public half as a JWKS.
+//! A vendor's signing key: RS256 tokens out, verified claims in, the public half as a JWKS.
 
 use std::fmt::{self, Debug};
 use std::io;
@@ -13,7 +13,7 @@ use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Value, json};
 
-use crate::emulator::journal::fingerprint;
+use super::journal::fingerprint;
 
 /// An RSA key of 2048 bits, made at start and never written down.
 pub(super) struct SigningKey {
@@ -26,15 +26,15 @@ pub(super) struct SigningKey {
 /// Why a token is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// Not a token of this workspace.
+    /// Not a token that this key signed.
     Invalid,
     /// Its time is over.
     Expired,
 }
 
 impl SigningKey {
-    /// Makes a new key.
-    pub fn generate() -> io::Result<Self> {
+    /// Makes a new key for tokens of this `typ` (RFC 7515 section 4.1.9).
+    pub fn generate(typ: &str) -> io::Result<Self> {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(io::Error::other)?;
         // `as_ref` of the public key is the RSAPublicKey of RFC 8017 appendix A.1.1, which is what jsonwebtoken reads.
         let der = pair.public_key().as_ref();
@@ -44,7 +44,7 @@ impl SigningKey {
         jwk.common.key_id = Some(kid.clone());
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
         let jwk = serde_json::to_value(&jwk).map_err(io::Error::other)?;
-        let header = encode(&json!({"alg": "RS256", "typ": "at+jwt", "kid": kid}));
+        let header = encode(&json!({"alg": "RS256", "typ": typ, "kid": kid}));
         Ok(Self { pair, public, jwk, header })
     }
 
@@ -53,7 +53,7 @@ impl SigningKey {
         json!({"keys": [self.jwk]})
     }
 
-    /// Signs claims: a JWT of type `at+jwt` (RFC 9068 section 2.1).
+    /// Signs claims.
     pub fn sign(&self, claims: &Value) -> String {
         let signed = format!("{}.{}", self.header, encode(claims));
         let mut signature = vec![0; self.pair.public_modulus_len()];

@@ -1,0 +1,3 @@
+//! What the embedded pages of all vendors show: made-up sales, drawn the same way.
+
+pub(super) mod sales;
