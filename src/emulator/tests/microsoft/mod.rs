@@ -1,6 +1,8 @@
 //! Microsoft Entra and Power BI, over the same sockets.
 
+mod assertions;
 mod entra;
+mod identities;
 mod powerbi;
 
 use super::*;
