@@ -11,6 +11,7 @@ mod check;
 mod clients;
 mod command_line;
 mod defence;
+mod entra_clients;
 mod environment;
 mod framing;
 mod live_check;
