@@ -35,8 +35,11 @@ fn filled(emulator: &Emulator, body: &Value) -> Value {
     serde_json::from_str(&text).expect("still JSON")
 }
 
-/// The form for several items; none of the texts is for a row that succeeds.
-async fn assert_rows(rows: &[(&str, Value, Result<(), (u16, &str)>)]) {
+/// 200, or another status and some of the text.
+type Expected = Result<(), (u16, &'static str)>;
+
+/// The form for several items.
+async fn assert_rows(rows: &[(&str, Value, Expected)]) {
     let emulator = emulator().await;
     let bearer = bearer(&emulator).await;
     for (row, body, expected) in rows {
@@ -55,9 +58,9 @@ fn with(dataset: &str, identities: Value) -> Value {
     json!({"datasets": [{"id": dataset}], "identities": identities})
 }
 
-const NEEDS: Result<(), (u16, &str)> = Err((400, "requires effective identity to be provided"));
-const NO_ROLES: Result<(), (u16, &str)> = Err((400, "requires roles to be included in provided effective identity"));
-const NOT_WANTED: Result<(), (u16, &str)> = Err((400, "shouldn't have effective identity"));
+const NEEDS: Expected = Err((400, "requires effective identity to be provided"));
+const NO_ROLES: Expected = Err((400, "requires roles to be included in provided effective identity"));
+const NOT_WANTED: Expected = Err((400, "shouldn't have effective identity"));
 
 #[tokio::test]
 async fn datasets_in_the_cloud() {
@@ -173,7 +176,7 @@ async fn single_sign_on() {
     let named = json!([{"username": "emea", "roles": ["Customer"], "datasets": ["{sso-secured}"]}]);
     let mut named_with_blob = named.clone();
     named_with_blob[0]["identityBlob"] = blob.clone();
-    const NO_BLOB: Result<(), (u16, &str)> = Err((400, "identityBlob"));
+    const NO_BLOB: Expected = Err((400, "identityBlob"));
     assert_rows(&[
         ("V18", json!({"datasets": [{"id": "{sso}"}]}), NO_BLOB),
         ("V18, a name", with("{sso}", json!([{"username": "emea", "datasets": ["{sso}"]}])), NO_BLOB),

@@ -2,6 +2,7 @@
 
 mod assertions;
 mod entra;
+mod frame;
 mod identities;
 mod powerbi;
 
