@@ -19,6 +19,7 @@ mod memory;
 mod openapi;
 mod probes;
 mod reload;
+mod report_frame;
 mod rotation;
 mod series;
 mod start;
