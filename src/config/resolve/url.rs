@@ -16,7 +16,7 @@ pub(super) fn base_url(text: &str, insecure_allowed: bool) -> Result<BaseUrl, St
     let authority = authority.strip_suffix(default_port).unwrap_or(&authority).to_owned();
     let parsed: http::uri::Authority = authority.parse().map_err(|_| no_url(text))?;
     if authority.contains('@') || parsed.host().is_empty() || authority.ends_with(':') {
-        return Err(format!("`{text}` must be just https:// and a host name"));
+        return Err("must be just https:// and a host name".into());
     }
     let loopback = match parsed.host().trim_matches(['[', ']']) {
         "localhost" => true,
@@ -31,6 +31,8 @@ pub(super) fn base_url(text: &str, insecure_allowed: bool) -> Result<BaseUrl, St
 }
 
 fn no_url(text: &str) -> String {
+    // What stands before an `@` may be a password.
+    let text = if text.contains('@') { "this" } else { text };
     format!("`{text}` is not a URL such as https://acme.cloud.databricks.com")
 }
 
