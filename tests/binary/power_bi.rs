@@ -105,7 +105,11 @@ fn rls_and_the_dataset_have_to_agree() {
     for (embed, dataset, says) in [
         (format!("report_id: {}", closed.report), &closed.dataset, "has row-level security: set rls"),
         (format!("report_id: {}, {RLS}", open.report), &open.dataset, "has no row-level security: define roles"),
-        (format!("report_id: {}, rls: {{username: viewer.id}}", closed.report), &closed.dataset, "has roles: set rls.roles"),
+        (
+            format!("report_id: {}, rls: {{username: viewer.id}}", closed.report),
+            &closed.dataset,
+            "has roles: set rls.roles",
+        ),
         (format!("dataset_id: {}", closed.dataset), &closed.dataset, "has row-level security: set rls"),
     ] {
         vendor.clear_journal();

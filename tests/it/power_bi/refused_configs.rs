@@ -78,3 +78,17 @@ fn exactly_one_form_is_meant() {
     refuses("dashboard_id: x, allow_save_as: true", "embeds.sales.allow_save_as", "reports only");
     refuses("report_id: ../x", "embeds.sales.report_id", "an id");
 }
+
+/// Nothing is looked up of a dashboard, so an identity without datasets would be one without a filter, or refused.
+#[test]
+fn row_v8_the_identity_of_a_dashboard_names_its_datasets() {
+    for shown in ["dashboard_id: x", "dashboard_id: x, tile_id: y"] {
+        refuses(&format!("{shown}, {RLS}"), "embeds.sales.rls.datasets", "is missing");
+        refuses(
+            &format!("{shown}, rls: {{username: viewer.id, datasets: []}}"),
+            "embeds.sales.rls.datasets",
+            "is missing",
+        );
+        assert_eq!(said(&format!("{shown}, rls: {{username: viewer.id, datasets: [d]}}")), Vec::<String>::new());
+    }
+}
