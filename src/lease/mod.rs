@@ -190,6 +190,15 @@ impl<S: Source> Lease<S> {
         self.lock().failure.as_ref().map(|failure| failure.fault.clone())
     }
 
+    /// The same for a caller: with the time for which it will be told.
+    pub fn failure_to_tell(&self, now: Moment) -> Option<Fault> {
+        let state = self.lock();
+        match state.hushed(now) {
+            Verdict::Refuse(fault) => Some(fault),
+            _ => state.failure.as_ref().map(|failure| failure.fault.clone()),
+        }
+    }
+
     /// Throws away a value that its consumer refused (a revoked token, say), unless it was
     /// replaced already. Many refusals of one value cause one renewal: only who refuses the value
     /// that is held has an effect, and not twice within 30 seconds, so that a consumer who refuses

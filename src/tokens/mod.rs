@@ -73,6 +73,8 @@ impl Upstream {
                 let another = self.service.token(life).await.inspect_err(|_| self.service.restore(service))?;
                 call(another).await.map_err(Fault::from)
             }
+            // It was taken back for want of another one: that is the reason, and what passes or has to be mended.
+            Err(MintFault::ServiceTokenRefused(fault)) => Err(self.service.failure().unwrap_or(fault)),
             result => result.map_err(Fault::from),
         }
     }

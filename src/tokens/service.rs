@@ -102,6 +102,11 @@ impl ServiceTokens {
         self.lease.restore(token, self.keeper.clock().now());
     }
 
+    /// Why no newer token could be had, if that failed.
+    pub fn failure(&self) -> Option<Fault> {
+        self.lease.failure_to_tell(self.keeper.clock().now())
+    }
+
     /// For people and probes.
     pub fn status(&self) -> ServiceStatus {
         let now = self.keeper.clock().now();
