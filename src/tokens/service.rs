@@ -98,6 +98,11 @@ impl ServiceTokens {
         Some(answer.map(|(grant, _)| grant))
     }
 
+    /// Why no newer token could be had, if that failed.
+    pub fn failure(&self) -> Option<Fault> {
+        self.lease.failure_to_tell(self.keeper.clock().now())
+    }
+
     /// For people and probes.
     pub fn status(&self) -> ServiceStatus {
         let now = self.keeper.clock().now();

@@ -41,7 +41,14 @@ pub(in crate::config::resolve) fn item(given: &file::Embed, section: &mut Sectio
         section.add(Some(allow.place), "allow_save_as", "is for reports only");
     }
     if let Some(ids) = given.dataset_ids.as_ref().filter(|_| !of_reports) {
-        section.add(Some(ids.place), "dataset_ids", "is for reports; here it is dataset_id");
+        section.add(Some(ids.place), "dataset_ids", "is for reports only");
+    }
+    let shows_tiles = matches!(shown, Shown::Dashboard(_) | Shown::Tile { .. });
+    let names_datasets = |rls: &&At<file::Rls>| rls.value.datasets.as_ref().is_some_and(|ids| !ids.is_empty());
+    if let Some(rls) = given.rls.as_ref().filter(|rls| shows_tiles && !names_datasets(rls)) {
+        let message =
+            "is missing: an identity names its datasets, and those of a dashboard's tiles are known only here";
+        section.add(Some(rls.place), "rls.datasets", message);
     }
     Some(Item::PowerBi(Box::new(PowerBiItem {
         workspace_id: workspace_id?.value.clone(),
