@@ -140,3 +140,6 @@ impl Embed {
         Policy::new(self.config.min_ttl, self.config.stale_until)
     }
 }
+
+#[cfg(test)]
+mod tests;

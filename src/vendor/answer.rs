@@ -97,7 +97,7 @@ impl Voice {
         end: Option<i64>,
     ) -> Result<Lifetime, Fault> {
         let lifetime = Lifetime::smaller_of(reply.sent, expires_in, end)
-            .ok_or_else(|| self.malformed(reply, "neither the answer nor the token itself says how long it lives"))?;
+            .ok_or_else(|| self.malformed(reply, "neither expires_in nor the token itself says how long it lives"))?;
         if lifetime.ttl().is_zero() {
             let why = "the token had expired when it was issued (is the clock of this machine right?)";
             return Err(self.malformed(reply, why));

@@ -7,6 +7,8 @@ mod credential;
 pub mod databricks;
 pub mod entra;
 pub mod power_bi;
+#[cfg(test)]
+pub mod scripted;
 
 pub use credential::{Credential, Proof};
 
@@ -24,6 +26,9 @@ pub enum Vendor {
     Databricks(Box<databricks::Databricks>),
     /// Power BI.
     PowerBi(Box<power_bi::PowerBi>),
+    /// One for tests.
+    #[cfg(test)]
+    Scripted(Box<scripted::Scripted>),
 }
 
 /// What a viewer token is minted for.
@@ -69,6 +74,8 @@ impl Vendor {
         match self {
             Vendor::Databricks(databricks) => databricks.service_token(urgency).await,
             Vendor::PowerBi(power_bi) => power_bi.service_token(urgency).await,
+            #[cfg(test)]
+            Vendor::Scripted(scripted) => scripted.service_token(),
         }
     }
 
@@ -77,6 +84,8 @@ impl Vendor {
         match self {
             Vendor::Databricks(databricks) => databricks.paused_for(),
             Vendor::PowerBi(power_bi) => power_bi.paused_for(),
+            #[cfg(test)]
+            Vendor::Scripted(_) => None,
         }
     }
 
@@ -87,6 +96,8 @@ impl Vendor {
     pub async fn look_up(&self, service: &Grant<Token>, item: &Item, urgency: Urgency) -> Result<Details, MintFault> {
         match (self, item) {
             (Vendor::PowerBi(power_bi), Item::PowerBi(item)) => power_bi.look_up(&service.item, item, urgency).await,
+            #[cfg(test)]
+            (Vendor::Scripted(scripted), _) => Ok(scripted.details()),
             _ => Err(mixed_up()),
         }
     }
@@ -101,6 +112,10 @@ impl Vendor {
                 databricks.mint(&service.item, mint, urgency).await
             }
             (Vendor::PowerBi(power_bi), Item::PowerBi(item)) => power_bi.mint(&service.item, item, mint, urgency).await,
+            #[cfg(test)]
+            (Vendor::Scripted(scripted), Item::PowerBi(item)) => {
+                scripted.mint(service, item.lifetime_minutes).await.map_err(MintFault::Other)
+            }
             _ => Err(mixed_up()),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::file::{self, At, Kind};
-use super::super::{Embed, Item, Upstream};
+use super::super::{Embed, Upstream};
 use super::{Problems, Section, databricks, power_bi};
 
 /// No token lives longer.
@@ -22,34 +22,34 @@ pub(super) fn resolve(
     let given = &file.value;
     let mut section = Section { path: format!("embeds.{name}"), place: file.place, problems };
     // An embed is judged even if its upstream is in disorder: all problems are told at once.
+    let Some(kind) = kind else {
+        let message = format!("there is no upstream `{}`", given.upstream.value);
+        section.add(Some(given.upstream.place), "upstream", message);
+        return None;
+    };
+    let (min_ttl, stale_until) = lives(given, kind, &mut section);
     let item = match kind {
-        Some(Kind::Databricks) => databricks::item(given, &mut section),
-        Some(Kind::PowerBi) => power_bi::item(given, &mut section),
-        None => {
-            let message = format!("there is no upstream `{}`", given.upstream.value);
-            section.add(Some(given.upstream.place), "upstream", message);
-            None
-        }
+        Kind::Databricks => databricks::item(given, &mut section),
+        Kind::PowerBi => power_bi::item(given, &mut section),
     }?;
-    let (min_ttl, stale_until) = lives(given, &item, &mut section);
     let upstream = Arc::clone(upstreams.get(&given.upstream.value)?);
     (problems.0.len() == before).then(|| Embed { name: name.to_owned(), upstream, item, min_ttl, stale_until })
 }
 
 /// `min_ttl` and `stale_until`.
-fn lives(given: &file::Embed, item: &Item, section: &mut Section<'_>) -> (Duration, Duration) {
-    let (default_min_ttl, default_stale_until) = match item {
-        Item::Databricks { .. } => (Duration::from_secs(600), Duration::from_secs(310)),
-        Item::PowerBi(item) => {
+fn lives(given: &file::Embed, kind: Kind, section: &mut Section<'_>) -> (Duration, Duration) {
+    let (default_min_ttl, default_stale_until) = match kind {
+        Kind::Databricks => (Duration::from_secs(600), Duration::from_secs(310)),
+        Kind::PowerBi => {
             // Of tokens that are to live shortly, half of the life is promised.
-            let half =
-                item.lifetime_minutes.map_or(Duration::MAX, |minutes| Duration::from_secs(30 * u64::from(minutes)));
+            let lifetime = given.lifetime.as_ref().map(|at| at.value.0).filter(|lifetime| !lifetime.is_zero());
+            let half = lifetime.map_or(Duration::MAX, |lifetime| lifetime / 2);
             (Duration::from_secs(900).min(half), Duration::from_secs(60))
         }
     };
     let min_ttl = given.min_ttl.as_ref().map_or(default_min_ttl, |at| at.value.0);
     let min_place = given.min_ttl.as_ref().map(At::place);
-    if matches!(item, Item::Databricks { .. }) && min_ttl <= databricks::PAGE_CLIENT_MARGIN {
+    if kind == Kind::Databricks && min_ttl <= databricks::PAGE_CLIENT_MARGIN {
         let message = "must be over 5 minutes: with less, the vendor's page client asks in a tight loop";
         section.add(min_place, "min_ttl", message);
     } else if min_ttl > LONGEST {

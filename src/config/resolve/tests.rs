@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Proof, System};
+use super::super::{EntraIdentity, IdentityEndpoint, PowerBi, Proof, System};
 use super::*;
 
 const GOOD: &str = r#"
@@ -150,5 +150,193 @@ fn loopback_may_be_plain_and_others_only_when_told() {
         ("https://h:", false, false),
     ] {
         assert_eq!(url::base_url(url, insecure).is_ok(), good, "{url}");
+    }
+}
+
+/// A config with one Power BI upstream and embed, with more keys of each.
+fn power_bi(upstream: &str, embed: &str) -> String {
+    format!(
+        "upstreams:
+  contoso: {{kind: powerbi{upstream}}}
+embeds:
+  finance: {{upstream: contoso, workspace_id: w{embed}}}
+"
+    )
+}
+
+const AUTH: &str = ", tenant_id: 72f9, auth: {client_id: c, client_secret_file: /s}";
+
+fn system_of(text: &str, env: &Environment) -> PowerBi {
+    let config = from_text(text, env).unwrap();
+    let System::PowerBi(system) = &config.upstreams["contoso"].system else { panic!("another kind") };
+    system.clone()
+}
+
+#[test]
+fn power_bi_defaults_are_those_of_the_contract() {
+    let config = from_text(&power_bi(AUTH, ", report_id: r"), &Environment::default()).unwrap();
+    let embed = &config.embeds["finance"];
+    assert_eq!((embed.min_ttl, embed.stale_until), (Duration::from_secs(900), Duration::from_secs(60)));
+    assert_eq!(config.upstreams["contoso"].load_limit, None);
+    let system = system_of(&power_bi(AUTH, ", report_id: r"), &Environment::default());
+    assert_eq!(system.service_token_min_life, Duration::from_secs(1800));
+    let limited = format!("{AUTH}, load_limit: {{per_second: 3}}");
+    let config = from_text(&power_bi(&limited, ", report_id: r"), &Environment::default()).unwrap();
+    assert_eq!(config.upstreams["contoso"].load_limit.as_ref().unwrap().per_second, 3);
+    let short = from_text(&power_bi(AUTH, ", report_id: r, lifetime: 10m"), &Environment::default()).unwrap();
+    assert_eq!(short.embeds["finance"].min_ttl, Duration::from_secs(300));
+}
+
+#[test]
+fn row_h54_clouds_are_presets_that_any_url_overrides() {
+    let of = |keys: &str| {
+        let system = system_of(&power_bi(&format!("{AUTH}{keys}"), ", report_id: r"), &Environment::default());
+        let urls = [system.entra.identity.host(), &system.api, &system.app].map(ToString::to_string);
+        (urls.join(" "), system.entra.scope)
+    };
+    let scope = |host: &str| format!("https://{host}/powerbi/api/.default");
+    for (keys, urls, resource) in [
+        (
+            "",
+            "https://login.microsoftonline.com https://api.powerbi.com https://app.powerbi.com",
+            "analysis.windows.net",
+        ),
+        (
+            ", cloud: usgov_gcc",
+            "https://login.microsoftonline.com https://api.powerbigov.us https://app.powerbigov.us",
+            "analysis.usgovcloudapi.net",
+        ),
+        (
+            ", cloud: usgov_high",
+            "https://login.microsoftonline.us https://api.high.powerbigov.us https://app.high.powerbigov.us",
+            "high.analysis.usgovcloudapi.net",
+        ),
+        (
+            ", cloud: usgov_dod",
+            "https://login.microsoftonline.us https://api.mil.powerbigov.us https://app.mil.powerbigov.us",
+            "mil.analysis.usgovcloudapi.net",
+        ),
+        (
+            ", cloud: china",
+            "https://login.chinacloudapi.cn https://api.powerbi.cn https://app.powerbi.cn",
+            "analysis.chinacloudapi.cn",
+        ),
+        (
+            ", cloud: china, authority: \"https://login.partner.microsoftonline.cn\"",
+            "https://login.partner.microsoftonline.cn https://api.powerbi.cn https://app.powerbi.cn",
+            "analysis.chinacloudapi.cn",
+        ),
+    ] {
+        assert_eq!(of(keys), (urls.to_owned(), scope(resource)), "{keys}");
+    }
+    let (_, scope) = of(", scope: \"https://r.example/.default\"");
+    assert_eq!(scope, "https://r.example/.default");
+}
+
+#[test]
+fn the_vendors_own_environment_is_enough_for_power_bi() {
+    let identity = |env: &Environment| system_of(&power_bi("", ", report_id: r"), env).entra.identity;
+    let base = [("AZURE_TENANT_ID", "t-1"), ("AZURE_CLIENT_ID", "c-1")];
+    let with = |name, value| Environment::from([base[0], base[1], (name, value)]);
+    for (env, expected) in [
+        (with("AZURE_CLIENT_SECRET", "s"), Proof::Secret(SecretRef::Env("AZURE_CLIENT_SECRET".into()))),
+        (
+            with("AZURE_CLIENT_CERTIFICATE_PATH", "/c.pem"),
+            Proof::Certificate { certificate: "/c.pem".into(), private_key: None },
+        ),
+        (with("AZURE_FEDERATED_TOKEN_FILE", "/t"), Proof::Federated("/t".into())),
+    ] {
+        let EntraIdentity::Application { tenant_id, client_id, proof, .. } = identity(&env) else {
+            panic!("another identity")
+        };
+        assert_eq!((tenant_id.as_str(), client_id.as_str(), proof), ("t-1", "c-1", expected));
+    }
+    let env = Environment::from([
+        base[0],
+        base[1],
+        ("AZURE_CLIENT_SECRET", "s"),
+        ("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.us/"),
+    ]);
+    assert_eq!(identity(&env).host().to_string(), "https://login.microsoftonline.us");
+}
+
+#[test]
+fn managed_identities_are_found_where_the_platform_says() {
+    let text = power_bi(", auth: {managed_identity: true, client_id: u-1}", ", report_id: r");
+    let endpoint = |env: &Environment| match system_of(&text, env).entra.identity {
+        EntraIdentity::Managed { client_id, endpoint } => (client_id, endpoint),
+        EntraIdentity::Application { .. } => panic!("another identity"),
+    };
+    let imds = |host: &str| IdentityEndpoint::Imds(url::base_url(host, true).unwrap());
+    let mine = Some("u-1".to_owned());
+    assert_eq!(endpoint(&Environment::default()), (mine.clone(), imds("http://169.254.169.254")));
+    let env = Environment::from([("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:99")]);
+    assert_eq!(endpoint(&env), (mine.clone(), imds("http://127.0.0.1:99")));
+    let env = Environment::from([("IDENTITY_ENDPOINT", "http://127.0.0.1:41/MSI/token"), ("IDENTITY_HEADER", "h")]);
+    let expected = IdentityEndpoint::AppService {
+        host: url::base_url("http://127.0.0.1:41", true).unwrap(),
+        path: "/MSI/token".into(),
+        header: SecretRef::Env("IDENTITY_HEADER".into()),
+    };
+    assert_eq!(endpoint(&env), (mine, expected));
+}
+
+#[test]
+fn rows_h27_h33_and_h34_impossible_power_bi_embeds_are_refused_with_their_place() {
+    let many = vec!["x"; 51].join(", ");
+    let long = "x".repeat(51);
+    for (embed, says) in [
+        ("", "must have exactly one of"),
+        (", report_id: r, dashboard_id: d", "must have exactly one of"),
+        (", tile_id: t", "must have exactly one of"),
+        (", dataset_id: s, create: true, access_level: edit", "must have exactly one of"),
+        (", dashboard_id: d, access_level: edit", "only reports know"),
+        (", dashboard_id: d, allow_save_as: true", "is for reports only"),
+        (", dashboard_id: d, dataset_ids: [s]", "is for reports"),
+        (", report_id: ../x", "must be an id"),
+        (", report_id: r, profile_id: \"a b\"", "must be an id"),
+        (", report_id: r, lifetime: -5m", "not a duration"),
+        (", report_id: r, lifetime: 90s", "whole minutes"),
+        (&format!(", report_ids: [{many}]"), "at most 50 ids"),
+        (&format!(", report_id: r, dataset_ids: [{many}]"), "at most 50 ids"),
+        (", report_id: r, rls: {username: viewer.email}", "viewer.email"),
+        (", report_id: r, rls: {username: viewer.id, roles: viewer.roles}", "needs allowed_roles"),
+        (
+            ", report_id: r, rls: {username: viewer.id, roles: [A], allowed_roles: [A]}",
+            "only for `roles: viewer.roles`",
+        ),
+        (", report_id: r, rls: {username: viewer.id, roles: [\"a,b\"]}", "without a comma"),
+        (&format!(", report_id: r, rls: {{username: viewer.id, roles: [{long}]}}"), "50 characters"),
+        (&format!(", report_id: r, rls: {{username: viewer.id, roles: [{many}]}}"), "at most 50 names"),
+        (", report_id: r, rls: {roles: [A]}", "username"),
+    ] {
+        let found = problems(&power_bi(AUTH, embed));
+        assert!(
+            found.iter().any(|problem| problem.contains(says) && problem.starts_with("line ")),
+            "{embed}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn power_bi_credentials_are_exactly_one() {
+    for (keys, says) in [
+        ("", "AZURE_CLIENT_ID is not set"),
+        (", tenant_id: t, auth: {client_id: c}", "needs one of"),
+        (", tenant_id: t, auth: {client_secret_file: /s}", "client_id is missing"),
+        (", auth: {client_id: c, client_secret_file: /s}", "tenant_id: is missing"),
+        (", tenant_id: \"a/b\", auth: {client_id: c, client_secret_file: /s}", "UUID or a domain"),
+        (", tenant_id: t, auth: {client_id: c, client_secret_file: /s, federated_token_file: /t}", "keep one of them"),
+        (", tenant_id: t, auth: {client_secret_file: /s, managed_identity: true}", "keep one of them"),
+        (", tenant_id: t, auth: {client_id: c, private_key_file: /k}", "without certificate_file"),
+        (", tenant_id: t, auth: {client_id: c, client_secret: dose}", "does not belong"),
+        (
+            ", tenant_id: t, authority: \"http://login.example\", auth: {client_id: c, client_secret_file: /s}",
+            "in the clear",
+        ),
+        (", tenant_id: t, scope: x, auth: {client_id: c, client_secret_file: /s}", "/.default"),
+    ] {
+        let found = problems(&power_bi(keys, ", report_id: r"));
+        assert!(found.iter().any(|problem| problem.contains(says)), "{keys}: {found:?}");
     }
 }
