@@ -22,7 +22,7 @@ pub(super) async fn emulator(args: Args) -> Result<(), Failure> {
         .map_err(|error| anyhow::anyhow!("cannot listen on {}: {error}", args.listen))?;
     let url = emulator.url();
     let databricks = emulator.databricks();
-    println!("A fake Databricks workspace, at {url}\n");
+    println!("A fake Databricks workspace, Microsoft Entra tenant and Power BI, at {url}\n");
     println!("  export DATABRICKS_HOST={url}");
     println!("  export DATABRICKS_CLIENT_ID={}", databricks.client_id);
     println!("  export DATABRICKS_CLIENT_SECRET={}", databricks.client_secret);
@@ -30,6 +30,16 @@ pub(super) async fn emulator(args: Args) -> Result<(), Failure> {
         println!("  export DASHBOARD_ID={}", dashboard.id);
     }
     println!("  export WORKSPACE_ID={}\n", databricks.workspace_id);
+    let (entra, powerbi) = (emulator.entra(), emulator.powerbi());
+    println!("  export AZURE_AUTHORITY_HOST={url}");
+    println!("  export AZURE_TENANT_ID={}", entra.tenant_id);
+    println!("  export AZURE_CLIENT_ID={}", entra.client_id);
+    println!("  export AZURE_CLIENT_SECRET={}", entra.client_secret);
+    println!("  export POWERBI_WORKSPACE_ID={}", powerbi.workspace_id);
+    if let Some(report) = powerbi.reports.first() {
+        println!("  export POWERBI_REPORT_ID={}", report.id);
+    }
+    println!("  everything in it  {url}/\n");
     println!("  requests so far   {url}/_emulator/requests");
     println!("  faults            POST {url}/_emulator/faults");
     if args.tls {

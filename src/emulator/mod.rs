@@ -26,6 +26,7 @@ mod entra;
 mod faults;
 mod federation;
 mod handle;
+mod index;
 mod journal;
 mod keys;
 mod operation;
@@ -233,7 +234,7 @@ impl State {
 
     fn answer(&self, operation: Operation, asked: &Asked, plan: &Plan, notes: &mut Vec<String>) -> Reply {
         match operation {
-            Operation::Index => Reply::html(self.index(&asked.base_url)),
+            Operation::Index => Reply::html(index::page(self, &asked.base_url)),
             Operation::Unknown => Reply::platform(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND", "No API found"),
             Operation::EntraDiscovery | Operation::EntraToken | Operation::ManagedIdentity => {
                 self.entra.answer(operation, asked, plan, notes)
@@ -242,21 +243,6 @@ impl State {
             _ if operation.is_power_bi() => self.powerbi.answer(&self.entra, operation, asked, plan),
             _ => self.databricks.answer(operation, asked, plan, notes),
         }
-    }
-
-    /// What this is, and what to put into a client's config.
-    fn index(&self, base_url: &str) -> String {
-        let settings = self.databricks.settings();
-        let dashboards: String = (settings.dashboards.iter())
-            .map(|dashboard| format!("<tr><td><code>{}</code></td><td>{}</td></tr>", dashboard.id, dashboard.title))
-            .collect();
-        include_str!("index.html")
-            .replace("{url}", base_url)
-            .replace("{app_url}", &self.app.url)
-            .replace("{workspace_id}", &settings.workspace_id)
-            .replace("{client_id}", &settings.client_id)
-            .replace("{client_secret}", &settings.client_secret)
-            .replace("{dashboards}", &dashboards)
     }
 }
 

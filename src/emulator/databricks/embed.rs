@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Workspace, tokeninfo};
-use crate::emulator::dashboard::sales;
+use crate::emulator::dashboard::{self, sales};
 use crate::emulator::keys::Refused;
 use crate::emulator::wire::{Asked, Reply};
 
@@ -22,12 +22,13 @@ pub(super) fn page(workspace: &Workspace) -> Reply {
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; \
          img-src 'self' data:; frame-ancestors {ancestors}"
     );
-    Reply::html(include_str!("embed.html")).with(CONTENT_SECURITY_POLICY, &policy)
+    let page = include_str!("embed.html").replace("{style}", dashboard::STYLE);
+    Reply::html(page).with(CONTENT_SECURITY_POLICY, &policy)
 }
 
 /// Its script.
 pub(super) fn script() -> Reply {
-    Reply::new(StatusCode::OK, "text/javascript; charset=utf-8", include_str!("embed.js"))
+    Reply::new(StatusCode::OK, "text/javascript; charset=utf-8", dashboard::script(include_str!("embed.js")))
 }
 
 /// Rows for the viewer that the token names. `starts` is true for the first request of a page, which is what the

@@ -95,10 +95,10 @@ pub fn usual(status: StatusCode) -> u64 {
     }
 }
 
-/// The whole body with a status of choice: what a fault answers.
-pub fn injected(status: StatusCode, number: u64) -> Reply {
+/// The whole body with a status, and words, of choice: what a fault answers.
+pub fn injected(status: StatusCode, number: u64, words: Option<&str>) -> Reply {
     let (_, name, text) = find(number);
-    answer(status, number, name, text)
+    answer(status, number, name, words.unwrap_or(text))
 }
 
 fn find(number: u64) -> (u64, &'static str, &'static str) {

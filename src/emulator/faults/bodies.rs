@@ -19,7 +19,8 @@ pub(super) fn usual_status(body: Option<&str>, code: Option<&Value>) -> StatusCo
 /// The answer that a fault describes.
 pub(super) fn shaped(fault: &Fault, status: StatusCode, operation: Operation) -> Reply {
     let code = fault.error_code.clone().unwrap_or_else(|| default_code(status, operation).into());
-    let message = format!("injected fault {} for {}", status.as_u16(), operation.name());
+    let words = fault.message.clone();
+    let message = words.unwrap_or_else(|| format!("injected fault {} for {}", status.as_u16(), operation.name()));
     match fault.body.as_deref() {
         None | Some("platform" | "json") => {
             Reply::json(status, &json!({"error_code": code, "message": message, "details": []}))
@@ -27,7 +28,10 @@ pub(super) fn shaped(fault: &Fault, status: StatusCode, operation: Operation) ->
         Some("oauth") => Reply::json(status, &json!({"error": code, "error_description": message})),
         Some("okta") => Reply::json(status, &json!({"errorCode": code, "errorSummary": message})),
         Some("api12") => Reply::json(status, &json!({"error": message})),
-        Some("entra") => errors::injected(status, code.as_u64().unwrap_or_else(|| errors::usual(status))),
+        Some("entra") => {
+            let number = code.as_u64().unwrap_or_else(|| errors::usual(status));
+            errors::injected(status, number, fault.message.as_deref())
+        }
         Some("powerbi") => Reply::json(status, &json!({"error": {"code": code, "message": message}})),
         Some("pbi_error") => Reply::json(status, &pbi_error(&plain(&code))),
         Some("empty") => Reply::empty(status),

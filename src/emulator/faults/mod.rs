@@ -39,6 +39,8 @@ pub struct Fault {
     pub content_type: Option<String>,
     /// The vendor's code, a string or a number.
     pub error_code: Option<Value>,
+    /// The vendor's words, where a client reads them; a text of the emulator else.
+    pub message: Option<String>,
     /// `Retry-After`, sent as it is.
     pub retry_after: Option<String>,
     /// `Location`; the status is 302 if none is given.

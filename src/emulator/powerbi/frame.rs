@@ -9,18 +9,23 @@ use super::embed_token::Grant;
 use super::generate::identity_for;
 use super::request::Identity;
 use super::{PowerBi, errors, same};
-use crate::emulator::dashboard::sales;
+use crate::emulator::dashboard::{self, sales};
 use crate::emulator::settings::{DatasetKind, PowerBiDataset, PowerBiReport, ReportKind};
 use crate::emulator::wire::{Asked, Reply};
 
 /// The page, or its script.
 pub(super) fn page(asked: &Asked) -> Reply {
     if asked.path.ends_with("frame.js") {
-        return Reply::new(StatusCode::OK, "text/javascript; charset=utf-8", include_str!("frame.js"));
+        return Reply::new(
+            StatusCode::OK,
+            "text/javascript; charset=utf-8",
+            dashboard::script(include_str!("frame.js")),
+        );
     }
     let policy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; \
                   img-src 'self' data:; frame-ancestors *";
-    Reply::html(include_str!("frame.html")).with(CONTENT_SECURITY_POLICY, policy)
+    let page = include_str!("frame.html").replace("{style}", dashboard::STYLE);
+    Reply::html(page).with(CONTENT_SECURITY_POLICY, policy)
 }
 
 /// What is looked at, and whose rows it shows.

@@ -25,7 +25,8 @@ impl Vendor {
         Vendor::with(Settings { databricks, ..Settings::default() })
     }
 
-    fn with(settings: Settings) -> Vendor {
+    /// With settings of choice.
+    pub fn with(settings: Settings) -> Vendor {
         Vendor(runtime().block_on(Emulator::start(settings)).expect("the emulator starts"))
     }
 

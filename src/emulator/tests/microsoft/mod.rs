@@ -1,6 +1,9 @@
 //! Microsoft Entra and Power BI, over the same sockets.
 
+mod assertions;
 mod entra;
+mod frame;
+mod identities;
 mod powerbi;
 
 use super::*;

@@ -176,6 +176,10 @@ async fn lives_expirations_errors_and_other_clusters_are_injected() {
     assert!(missing.header("requestid").is_some());
     once(json!({"status": 403, "body": "powerbi"}));
     assert_eq!(generate(&emulator, &body).await.json()["error"]["code"], "TokenExpired");
+    let words = "requires roles to be included in provided effective identity";
+    once(json!({"status": 400, "body": "powerbi", "message": words}));
+    let told = generate(&emulator, &body).await.json()["error"].clone();
+    assert_eq!(told, json!({"code": "InvalidRequest", "message": words}));
     once(json!({"status": 307, "location": "https://wabi-x-redirect.analysis.windows.net/v1.0/myorg/GenerateToken"}));
     assert_eq!(generate(&emulator, &body).await.status, 307);
     assert_eq!(generate(&emulator, &body).await.status, 200);
