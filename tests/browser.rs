@@ -29,9 +29,15 @@ fn rows_43_44_45_the_demo_in_a_browser() {
     walk.args(["tests/browser/demo_page.py", &page, "--screenshots", &folder]);
     let ended = Process::spawn(walk).end(Duration::from_secs(240));
     assert_eq!(ended.code, Some(0), "{}\n{}", ended.out, ended.err);
-    for promise in
-        ["the rows of emea", "the rows of amer", "row 43: exactly one ask", "row 45: pane-b fails", "renewal goes on"]
-    {
+    for promise in [
+        "the rows of emea",
+        "pane-b: the viewer chosen beside it",
+        "the rows of amer",
+        "row 43: exactly one ask",
+        "row 45: pane-b fails",
+        "renewal goes on",
+        "pane-b: the report is back",
+    ] {
         assert!(ended.out.contains(promise), "{promise} is missing in\n{}", ended.out);
     }
     assert!(demo.err.text().is_empty(), "the demo complains: {}", demo.err.text());

@@ -62,6 +62,7 @@ pub(super) async fn demo(args: Args) -> Result<(), Failure> {
 /// Each `min_ttl` is as low as the vendor's page client, or its sample page, renews, so that the page's switch to short
 /// token lives shows renewals within seconds; `max_wait` lets a burst of 100 loads all start, and the quarter of a
 /// second that its window is longer than the vendor's is for the browser, which first fetches the page that then loads.
+/// `stale_until` is as high as it goes, so that an outage reaches the pages of both vendors, which then wait.
 fn sidecar_config(emulator: &Emulator) -> String {
     let (url, databricks, entra, powerbi) =
         (emulator.url(), emulator.databricks(), emulator.entra(), emulator.powerbi());
@@ -99,6 +100,7 @@ embeds:
     report_id: \"{report}\"
     rls: {{username: viewer.value, roles: [Customer]}}
     min_ttl: 601s
+    stale_until: 601s
 ",
         databricks.workspace_id, databricks.client_id, entra.tenant_id, entra.client_id, powerbi.workspace_id
     )

@@ -189,8 +189,8 @@ function score(stats) {
   notice.classList.toggle("warn", stats.outage);
   if (stats.outage) notice.textContent = "All vendors answer 503 to every token request.";
   else if (renewAfter !== null) {
-    const lives = list((vendor) => `${vendor.name} ${vendor.renewed_before + renewAfter} s`);
-    notice.textContent = `Renewal every ${renewAfter} s. Tokens live: ${lives}.`;
+    const lives = vendors.map((vendor) => `${vendor.renewed_before + renewAfter} s`).join(" and ");
+    notice.textContent = `Tokens live ${lives}: renewal every ${renewAfter} s.`;
   } else notice.textContent = "";
 }
 
