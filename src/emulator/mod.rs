@@ -235,6 +235,7 @@ impl State {
     fn answer(&self, operation: Operation, asked: &Asked, plan: &Plan, notes: &mut Vec<String>) -> Reply {
         match operation {
             Operation::Index => Reply::html(index::page(self, &asked.base_url)),
+            Operation::Unknown if asked.path.starts_with("/v1.0/") => powerbi::stamped(powerbi::errors::no_item()),
             Operation::Unknown => Reply::platform(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND", "No API found"),
             Operation::EntraDiscovery | Operation::EntraToken | Operation::ManagedIdentity => {
                 self.entra.answer(operation, asked, plan, notes)

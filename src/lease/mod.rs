@@ -212,6 +212,14 @@ impl<S: Source> Lease<S> {
         }
     }
 
+    /// Takes back what was discarded, unless there is something newer or it has expired since.
+    pub fn restore(&self, discarded: Grant<S::Item>, now: Moment) {
+        let mut state = self.lock();
+        if state.held.is_none() && !discarded.lifetime.remaining(now).is_zero() {
+            state.held = Some(discarded);
+        }
+    }
+
     /// Starts a fetch now, as if somebody waited, unless one is in the air.
     pub fn fetch_now(self: &Arc<Self>, keeper: &Arc<Keeper<S>>) {
         flight::start(self, keeper, Urgency::Waited);

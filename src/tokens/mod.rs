@@ -70,7 +70,8 @@ impl Upstream {
         match call(service.clone()).await {
             Err(MintFault::ServiceTokenRefused(fault)) if self.service.refused(&service) => {
                 tracing::warn!(upstream = %self.config.name, detail = fault.detail(), "the service token was refused; getting another one");
-                call(self.service.token(life).await?).await.map_err(Fault::from)
+                let another = self.service.token(life).await.inspect_err(|_| self.service.restore(service))?;
+                call(another).await.map_err(Fault::from)
             }
             result => result.map_err(Fault::from),
         }
@@ -78,7 +79,7 @@ impl Upstream {
 
     /// Whether `other` is the same principal at the same workspace, so that its service token is ours.
     pub fn is_same_principal(&self, other: &config::Upstream) -> bool {
-        self.config.system == other.system
+        self.config.system.is_same_principal(&other.system)
     }
 }
 

@@ -96,6 +96,12 @@ impl ServiceTokens {
         self.lease.discard(&token.item, self.keeper.clock().now())
     }
 
+    /// Takes back a token that was refused, as no other can be had: what one embed was refused for may
+    /// be its own fault, and the others live on this token.
+    pub fn restore(&self, token: Grant<Token>) {
+        self.lease.restore(token, self.keeper.clock().now());
+    }
+
     /// For people and probes.
     pub fn status(&self) -> ServiceStatus {
         let now = self.keeper.clock().now();

@@ -307,3 +307,30 @@ async fn who_joins_a_mint_for_somebody_modest_gets_what_they_asked_for() {
     assert!(modest.is_ok());
     assert!(demanding.unwrap().0 >= 40 * MINUTE);
 }
+
+#[tokio::test(start_paused = true)]
+async fn rows_h38_and_h39_a_refused_parent_is_replaced_once_in_half_a_minute() {
+    let bench = bench("", "");
+    assert!(bench.ask("a").await.is_ok());
+    bench.script(|script| script.refuses = true);
+    for viewer in 0..40 {
+        assert_eq!(bench.ask(&format!("viewer-{viewer}")).await, Err(Code::Denied));
+        sleep(Duration::from_millis(500)).await;
+    }
+    assert_eq!(bench.calls().0, 2);
+    bench.script(|script| script.refuses = false);
+    assert!(bench.ask("b").await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_during_an_outage_of_the_issuer_does_not_cost_the_token_in_hand() {
+    let bench = bench("", "");
+    assert!(bench.ask("a").await.is_ok());
+    bench.script(|script| {
+        script.refuses = true;
+        script.issuer_is_down = true;
+    });
+    assert_eq!(bench.ask("b").await, Err(Code::Unavailable));
+    bench.script(|script| script.refuses = false);
+    assert!(bench.ask("c").await.is_ok(), "what b was refused for was not the token's fault");
+}

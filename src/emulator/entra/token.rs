@@ -10,6 +10,8 @@ use super::{Directory, ISSUER, client, errors};
 use crate::emulator::faults::Plan;
 use crate::emulator::wire::{Asked, Reply};
 
+const OPENID_SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
+
 /// Answers the token endpoint. Fields, headers and a query that it does not know are ignored: the vendor's own
 /// libraries send many.
 pub(super) fn answer(directory: &Directory, asked: &Asked, plan: &Plan, notes: &mut Vec<String>) -> Reply {
@@ -75,9 +77,10 @@ fn granted(directory: &Directory, asked: &Asked, notes: &mut Vec<String>) -> Res
     })
 }
 
-/// One resource and `/.default`, which is all that a service may ask for.
+/// One resource and `/.default`, which is all that a service may ask for. The scopes of OpenID Connect are passed over:
+/// older versions of the vendor's library for Node send them too.
 fn resource(directory: &Directory, scope: &str) -> Result<String, Reply> {
-    let mut scopes = scope.split_whitespace();
+    let mut scopes = scope.split_whitespace().filter(|one| !OPENID_SCOPES.contains(one));
     let first = scopes.next().unwrap_or_default();
     if scopes.next().is_some() {
         return Err(errors::error(28_000, &format!("The scope was {scope}.")));

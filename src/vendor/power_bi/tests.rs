@@ -195,79 +195,52 @@ fn said(code: &str, message: &str) -> Value {
     json!({"error": {"code": code, "message": message}})
 }
 
-#[test]
-fn rows_h36_to_h43_faults_are_told_apart_and_say_what_to_change() {
-    let pbi = json!({"error": {"code": "PowerBINotAuthorizedException", "pbi.error": {"code": "X", "details": []}}});
-    for (status, body, code, says) in [
-        (
-            400,
-            said(
-                "InvalidRequest",
-                "Creating embed token for accessing dataset x requires effective identity to be provided",
-            ),
-            Code::Rejected,
-            "identity_required",
-        ),
-        (
-            400,
-            said("InvalidRequest", "requires roles to be included in provided effective identity"),
-            Code::Rejected,
-            "roles_required",
-        ),
-        (
-            400,
-            said("InvalidRequest", "Creating embed token for accessing dataset x shouldn't have effective identity"),
-            Code::Rejected,
-            "identity_not_allowed",
-        ),
-        (
-            400,
-            said("InvalidRequest", "Creating embed token with multiple identities is not supported"),
-            Code::Rejected,
-            "rls.datasets",
-        ),
-        (
-            403,
-            said(
-                "InvalidRequest",
-                "requries effective identity username to be identical to the caller's principal name",
-            ),
-            Code::Rejected,
-            "custom_data",
-        ),
-        (
-            403,
-            said("InvalidRequest", "effective identity is not supported for this datasource"),
-            Code::Rejected,
-            "data source",
-        ),
-        (401, pbi, Code::CredentialsRejected, "Service principals can call"),
-        (403, said("TokenExpired", "expired"), Code::CredentialsRejected, "clock"),
-        (
-            403,
-            said("Forbidden", "You've exceeded the amount of embed token that can be generated on a shared capacity"),
-            Code::Denied,
-            "capacity",
-        ),
-        (403, json!(null), Code::Denied, "Manage access"),
-        (404, said("PowerBIEntityNotFound", "x"), Code::UpstreamNotFound, "ids of the embed"),
-        (404, said("PowerBIFolderNotFound", "x"), Code::UpstreamNotFound, "workspace_id"),
-        (
-            429,
-            said("x", "exceeded the amount of requests allowed in the current time frame"),
-            Code::Throttled,
-            "throttles",
-        ),
-        (500, json!(null), Code::Unavailable, "trouble"),
-        (400, said("Strange", "something with secret words"), Code::Rejected, "refused the request"),
-    ] {
-        let fault = fault(status, &body);
-        assert_eq!(fault.code(), code, "{body}");
+/// Status and body, and what becomes of it: the code, and what its sentence says.
+fn told_apart(cases: &[(u16, Value, Code, &str)]) {
+    for (status, body, code, says) in cases {
+        let fault = fault(*status, body);
+        assert_eq!(fault.code(), *code, "{body}");
         let detail = fault.detail();
         assert!(detail.contains(says), "{detail}");
         assert!(detail.contains("request id 3c-9") && detail.contains(&status.to_string()), "{detail}");
         assert!(!detail.contains("secret words") && !detail.contains("dataset x"), "{detail}");
     }
+}
+
+#[test]
+fn rows_h36_and_h37_the_content_is_refused_with_words_for_the_config() {
+    let invalid = |message: &str| said("InvalidRequest", message);
+    told_apart(&[
+        (400, invalid("for dataset x requires effective identity to be provided"), Code::Rejected, "identity_required"),
+        (
+            400,
+            invalid("requires roles to be included in provided effective identity"),
+            Code::Rejected,
+            "roles_required",
+        ),
+        (400, invalid("dataset x shouldn't have effective identity"), Code::Rejected, "identity_not_allowed"),
+        (400, invalid("embed token with multiple identities is not supported"), Code::Rejected, "rls.datasets"),
+        (403, invalid("username to be identical to the caller's principal name"), Code::Rejected, "custom_data"),
+        (403, invalid("effective identity is not supported for this datasource"), Code::Rejected, "data source"),
+        (400, said("Strange", "something with secret words"), Code::Rejected, "refused the request"),
+    ]);
+}
+
+#[test]
+fn rows_h38_to_h43_access_and_outages_are_told_apart() {
+    let pbi = json!({"error": {"code": "PowerBINotAuthorizedException", "pbi.error": {"code": "X", "details": []}}});
+    let exhausted =
+        said("Forbidden", "You've exceeded the amount of embed token that can be generated on a shared capacity");
+    told_apart(&[
+        (401, pbi, Code::CredentialsRejected, "Service principals can call"),
+        (403, said("TokenExpired", "expired"), Code::CredentialsRejected, "clock"),
+        (403, exhausted, Code::Denied, "capacity"),
+        (403, json!(null), Code::Denied, "Manage access"),
+        (404, said("PowerBIEntityNotFound", "x"), Code::UpstreamNotFound, "ids of the embed"),
+        (404, said("PowerBIFolderNotFound", "x"), Code::UpstreamNotFound, "workspace_id"),
+        (429, said("x", "exceeded the amount of requests allowed in the time frame"), Code::Throttled, "throttles"),
+        (500, json!(null), Code::Unavailable, "trouble"),
+    ]);
 }
 
 #[test]

@@ -36,7 +36,8 @@ async fn basic_and_unknown_fields_headers_and_queries_are_taken() {
     let settings = emulator.entra();
     let path = format!("/{}/oauth2/v2.0/token?client-request-id=1", settings.tenant_id.to_uppercase());
     let basic = basic(&settings.client_id, &settings.client_secret);
-    let fields = [("grant_type", "client_credentials"), ("scope", &scope()), ("client_info", "1")];
+    let scope = format!("{} openid profile offline_access", scope());
+    let fields = [("grant_type", "client_credentials"), ("scope", &scope), ("client_info", "1")];
     assert_eq!(entra_at(&emulator, &path, Some(&basic), &fields).await.status, 200);
 }
 

@@ -231,6 +231,7 @@ async fn look_ups_tell_what_a_page_needs() {
     assert!(tile.text("embedUrl").contains("/embed?dashboardId="));
     assert_eq!(look_up(&emulator, &format!("{at}/tiles")).await.json()["value"][0], tile.json());
     for (path, code) in [
+        ("/nothing".to_owned(), "PowerBIEntityNotFound"),
         (format!("{group}/reports/00000000-0000-4000-8000-000000000000"), "PowerBIEntityNotFound"),
         (format!("/groups/00000000-0000-4000-8000-000000000000/reports/{report}"), "PowerBIFolderNotFound"),
     ] {
