@@ -5,6 +5,7 @@
 //! anew in a follower (two mints for 51 callers), and when the work panics, every waiter runs it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -52,9 +53,51 @@ pub(super) fn join_or_start<S: Source>(
     let landed = state.landed.filter(|_| state.was_short_from_the_start(policy));
     let not_before = landed.map(|landed| landed.after(keeper.rhythm().floor));
     drop(state);
-    let want = Want { urgency: Urgency::Waited, life: policy.min_ttl.max(policy.asked) };
-    launch(lease, keeper, sender, want, not_before);
+    launch(lease, keeper, sender, want(policy), not_before);
     (Flight(receiver), How::Miss)
+}
+
+/// What there is in place of a refused value.
+pub(super) enum Instead<T> {
+    /// What this flight brings.
+    Await(Flight<T>, How),
+    /// Another value, already.
+    Newer,
+    /// Nothing: one was replaced a moment ago.
+    TooSoon,
+}
+
+/// Not twice within this time.
+const REPLACED_EVERY: Duration = Duration::from_secs(30);
+
+/// Sees to another value than the refused one, without regard to the floor between two fetches.
+pub(super) fn in_place_of<S: Source>(
+    lease: &Arc<Lease<S>>,
+    keeper: &Arc<Keeper<S>>,
+    policy: &Policy,
+    refused: &Arc<S::Item>,
+) -> Instead<S::Item> {
+    let now = keeper.clock().now();
+    let mut state = lease.lock();
+    if !state.held.as_ref().is_some_and(|held| Arc::ptr_eq(&held.item, refused)) {
+        return Instead::Newer;
+    }
+    if let Some(flight) = &state.flight {
+        return Instead::Await(flight.clone(), How::Coalesced);
+    }
+    if state.replaced.is_some_and(|then| now.since(then) < REPLACED_EVERY) {
+        return Instead::TooSoon;
+    }
+    state.replaced = Some(now);
+    let (sender, receiver) = watch::channel(None);
+    state.flight = Some(Flight(receiver.clone()));
+    drop(state);
+    launch(lease, keeper, sender, want(policy), None);
+    Instead::Await(Flight(receiver), How::Miss)
+}
+
+fn want(policy: &Policy) -> Want {
+    Want { urgency: Urgency::Waited, life: policy.min_ttl.max(policy.asked) }
 }
 
 /// Starts a flight unless one is in the air.
