@@ -1,50 +1,33 @@
-// The host app's page: two viewers side by side, a scoreboard, and buttons that make life hard for the vendor.
+// The host app's page: what two vendors show one viewer side by side, or one vendor two viewers; a scoreboard; and
+// buttons that make life hard for the vendors.
 
-import { EmbeddedDashboard, persistently } from "/embed-client.js";
+import { burst } from "/burst.js";
+import { element, find, post, timings, titleOf } from "/common.js";
+import { persistently } from "/embed-client.js";
+import { FRAMES } from "/vendors.js";
 
-const find = (id) => document.getElementById(id);
-const SHORT_LIFE_S = 320;
-const BURST = 100;
-let loadLimit = 20;
-
-async function post(path, body) {
-  return fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
-}
-
-// `cache;desc=hit, limiter;dur=0.1, mint;dur=12` as an object.
-function timings(header) {
-  const found = {};
-  for (const part of (header || "").split(",")) {
-    const [name, ...details] = part.trim().split(";");
-    for (const detail of details) {
-      const [key, value] = detail.trim().split("=");
-      if (key === "dur") found[name] = Number(value);
-      if (key === "desc") found[name] = value.replaceAll('"', "");
-    }
-  }
-  return found;
-}
-
-function element(name, className, text) {
-  const made = document.createElement(name);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
+const RENEW_AFTER_S = 20;
+let vendors = [];
 
 class Pane {
-  constructor(root, world, first) {
+  constructor(root, world, changed) {
     this.root = root;
     root.append(find("pane").content.cloneNode(true));
     this.viewer = root.querySelector(".viewer");
     this.embed = root.querySelector(".embed");
     this.container = root.querySelector(".frame");
     this.viewer.append(...world.viewers.map(({ id, name }) => new Option(name, id)));
-    this.embed.append(...world.embeds.map((name) => new Option(name, name)));
-    this.viewer.selectedIndex = first % world.viewers.length;
+    this.embed.append(...world.embeds.map((embed) => new Option(titleOf(embed), embed.name)));
     root.querySelector(".embed-label").hidden = world.embeds.length < 2;
-    for (const choice of [this.viewer, this.embed]) choice.addEventListener("change", () => this.open());
+    for (const choice of ["viewer", "embed"]) this[choice].addEventListener("change", () => changed(this, choice));
     setInterval(() => this.tick(), 250);
+  }
+
+  close() {
+    this.turn = (this.turn || 0) + 1;
+    this.frame?.destroy();
+    this.frame = null;
+    this.root.querySelector(".answers").replaceChildren();
   }
 
   // Asks the app's own server. The promise stays pending over an outage: see embed-client.js.
@@ -70,24 +53,23 @@ class Pane {
 
   async open() {
     const turn = (this.turn = (this.turn || 0) + 1);
-    this.dashboard?.destroy();
-    this.dashboard = null;
+    this.frame?.destroy();
+    this.frame = null;
     this.state("starting");
     this.container.replaceChildren(element("p", "waiting", "Waiting for a token …"));
     try {
       const first = await this.ask("load");
       // Somebody else was picked meanwhile.
       if (turn !== this.turn) return;
-      this.dashboard = new EmbeddedDashboard({
+      const frame = FRAMES[first.embed.kind];
+      if (!frame) throw new Error(`This page cannot show an embed of the kind ${first.embed.kind}.`);
+      this.frame = frame({
         container: this.container,
-        instanceUrl: first.embed.instance_url,
-        workspaceId: first.embed.workspace_id,
-        dashboardId: first.embed.dashboard_id,
-        token: first.access_token,
-        getNewToken: async () => (await this.ask("renew")).access_token,
-        onChange: (dashboard) => turn === this.turn && this.changed(dashboard),
+        first,
+        ask: () => this.ask("renew"),
+        onChange: (changed) => turn === this.turn && this.changed(changed),
       });
-      this.dashboard.initialize();
+      this.frame.initialize();
     } catch (error) {
       if (turn !== this.turn) return;
       this.container.replaceChildren(element("p", "failed", error.message));
@@ -95,9 +77,9 @@ class Pane {
     }
   }
 
-  changed(dashboard) {
-    this.root.dataset.renewals = String(dashboard.renewals);
-    this.state(dashboard.state);
+  changed({ state, renewals }) {
+    this.root.dataset.renewals = String(renewals);
+    this.state(state);
     this.tick();
   }
 
@@ -107,7 +89,7 @@ class Pane {
 
   tick() {
     const countdown = this.root.querySelector(".countdown");
-    const { state, renewAt } = this.dashboard || {};
+    const { state, renewAt } = this.frame || {};
     if (state === "renewing") countdown.textContent = "renewing …";
     else if (state === "failed") countdown.textContent = "failed";
     else countdown.textContent = renewAt ? clock(renewAt - Date.now()) : "–";
@@ -137,24 +119,79 @@ function clock(milliseconds) {
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
 
+// The panes, and what they compare: one viewer's embeds, each in a pane of its own, or one embed for two viewers. What
+// is not compared is the same in all panes.
+class Panes {
+  constructor(root, world) {
+    this.world = world;
+    this.compared = null;
+    const changed = (pane, choice) => this.choose(pane, choice);
+    this.all = Array.from({ length: Math.max(2, world.embeds.length) }, (_, place) => {
+      const letter = "abcdefgh"[place];
+      const section = element("section", "pane", "");
+      Object.assign(section, { id: `pane-${letter}`, hidden: true });
+      Object.assign(section.dataset, { testid: `pane-${letter}`, state: "closed" });
+      root.append(section);
+      return new Pane(section, world, changed);
+    });
+  }
+
+  get shown() {
+    return this.all.filter((pane) => !pane.root.hidden);
+  }
+
+  compare(what) {
+    this.compared = what;
+    const count = what === "embed" ? this.world.embeds.length : 2;
+    this.all.forEach((pane, place) => {
+      pane.root.hidden = place >= count;
+      pane.close();
+      for (const choice of ["viewer", "embed"]) {
+        pane[choice].selectedIndex = choice === what ? place % pane[choice].length : 0;
+      }
+    });
+    this.open();
+  }
+
+  choose(pane, choice) {
+    if (choice === this.compared) {
+      pane.open();
+      return;
+    }
+    for (const other of this.all) other[choice].value = pane[choice].value;
+    this.open();
+  }
+
+  open() {
+    for (const pane of this.shown) pane.open();
+  }
+}
+
 function score(stats) {
-  const { views, upstream, upstream_calls: calls, vendor_example_calls: example, loads } = stats;
-  loadLimit = loads.limit_per_second;
+  const { views, upstream_calls: calls, vendor_example_calls: example, loads, renew_after: renewAfter } = stats;
+  ({ vendors } = stats);
+  const list = (say) => vendors.map(say).join(", ");
   find("views").textContent = views.toLocaleString("en");
+  find("views-by").textContent = list((vendor) => `${vendor.name} ${vendor.views}`);
   find("calls").textContent = calls.toLocaleString("en");
-  find("calls-by").textContent =
-    `${upstream.service_token} service token, ${upstream.token_info} tokeninfo, ${upstream.mint} mint`;
+  find("calls-by").textContent = list((vendor) => `${vendor.name} ${vendor.calls}`);
+  const details = ({ name, by_call: byCall }) =>
+    `${name}: ${Object.entries(byCall).map(([call, count]) => `${count} ${call}`).join(", ")}`;
+  find("calls-by").title = vendors.map(details).join("\n");
   find("example").textContent = example.toLocaleString("en");
+  find("example-by").textContent = `per view: ${list((vendor) => `${vendor.name} ${vendor.example_calls_per_view}`)}`;
   find("saved").textContent = example > calls ? `${Math.round((1 - calls / example) * 100)} %` : "–";
   find("peak").textContent = String(loads.peak_per_second);
   find("loads").textContent = `limit ${loads.limit_per_second}, ${loads.refused} refused`;
   find("outage").checked = stats.outage;
-  find("short-life").checked = stats.token_life !== null;
+  find("short-life").checked = renewAfter !== null;
   const notice = find("notice");
   notice.classList.toggle("warn", stats.outage);
-  if (stats.outage) notice.textContent = "The vendor answers 503 to every token request.";
-  else if (stats.token_life !== null) notice.textContent = `Tokens live ${stats.token_life} s: renewal every ${stats.token_life - 300} s.`;
-  else notice.textContent = "";
+  if (stats.outage) notice.textContent = "All vendors answer 503 to every token request.";
+  else if (renewAfter !== null) {
+    const lives = vendors.map((vendor) => `${vendor.renewed_before + renewAfter} s`).join(" and ");
+    notice.textContent = `Tokens live ${lives}: renewal every ${renewAfter} s.`;
+  } else notice.textContent = "";
 }
 
 async function refreshScore() {
@@ -165,104 +202,36 @@ async function refreshScore() {
   }
 }
 
-// Reads a body of JSON lines as they come.
-async function eachLine(body, see) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    const lines = (rest + value).split("\n");
-    rest = lines.pop();
-    for (const line of lines) see(JSON.parse(line));
-  }
-}
-
-// One block for each second, with a slot for each load that the vendor allows in it.
-class Seconds {
-  constructor(root, limit) {
-    this.root = root;
-    this.limit = limit;
-    this.blocks = [];
-    root.replaceChildren();
-  }
-
-  add(place, title, className) {
-    while (this.blocks.length <= place) this.grow();
-    const { slots, count } = this.blocks[place];
-    const slot = slots.querySelector("i:not([class])") || slots.appendChild(document.createElement("i"));
-    slot.className = className;
-    slot.title = title;
-    count.textContent = String(slots.querySelectorAll("i[class]").length);
-  }
-
-  grow() {
-    const block = element("div", "second", "");
-    const head = element("p", "", `second ${this.blocks.length + 1}`);
-    const count = element("b", "", "0");
-    const slots = element("div", "slots", "");
-    slots.append(...Array.from({ length: this.limit }, () => document.createElement("i")));
-    head.append(count);
-    block.append(head, slots);
-    this.root.append(block);
-    this.blocks.push({ slots, count });
-  }
-}
-
-async function burst(embed) {
-  const panel = find("burst-panel");
-  const seconds = new Seconds(find("seconds"), loadLimit);
-  let [started, failed, hits, first] = [0, 0, 0, null];
-  panel.hidden = false;
-  panel.dataset.state = "running";
-  find("burst").disabled = true;
-  const show = () => {
-    const waiting = BURST - started - failed;
-    const parts = [`${started} started`, `${failed} failed`];
-    parts.push(waiting ? `${waiting} waiting their turn` : `${hits} from the cache`);
-    find("burst-text").textContent = parts.join(" · ");
-    Object.assign(panel.dataset, { started, failed, hits });
-  };
-  show();
-  const reply = await post("/api/burst", { count: BURST, embed });
-  await eachLine(reply.body, (view) => {
-    const good = view.status === 200 && view.load === 200;
-    if (good) started += 1; else failed += 1;
-    if (timings(view.server_timing).cache === "hit") hits += 1;
-    const title = good ? `started after ${view.at_ms} ms` : `token ${view.status}, load ${view.load ?? "not asked for"}`;
-    // Seconds count from the first start: what stood in its way belongs to the burst before.
-    first ??= view.at_ms || 0;
-    seconds.add(Math.max(0, Math.floor(((view.at_ms || first) - first) / 1000)), `viewer ${view.place + 1}: ${title}`, good ? "good" : "bad");
-    show();
-  });
-  panel.dataset.state = "done";
-  find("burst").disabled = false;
-  refreshScore();
+function whatToCompare(panes, world) {
+  const choices = [...document.querySelectorAll('input[name="compare"]')];
+  for (const choice of choices) choice.addEventListener("change", () => panes.compare(choice.value));
+  find("compare").hidden = world.embeds.length < 2;
+  panes.compare(world.embeds.length < 2 ? "viewer" : choices.find((choice) => choice.checked).value);
 }
 
 async function begin() {
   const world = await (await fetch("/api/viewers")).json();
+  await refreshScore();
   find("status-link").href = world.status_url;
   find("emulator-link").href = world.emulator_url;
-  const panes = [new Pane(find("pane-a"), world, 0), new Pane(find("pane-b"), world, 1)];
-  const all = (act) => panes.forEach(act);
-  find("view").addEventListener("click", () => all((pane) => pane.open()));
-  find("renew").addEventListener("click", () => all((pane) => pane.dashboard?.renewNow()));
-  find("burst").addEventListener("click", () => burst(panes[0].embed.value).catch(() => {
-    find("burst-panel").dataset.state = "failed";
-    find("burst").disabled = false;
-  }));
+  const panes = new Panes(find("panes"), world);
+  find("view").addEventListener("click", () => panes.open());
+  find("renew").addEventListener("click", () => panes.shown.forEach((pane) => pane.frame?.renewNow()));
+  find("burst").addEventListener("click", async () => {
+    await burst(world.embeds, ({ kind }) => vendors.find((vendor) => vendor.kind === kind).loads_per_second);
+    refreshScore();
+  });
   find("outage").addEventListener("change", async (event) => {
     score(await (await post("/api/outage", { on: event.target.checked })).json());
   });
   find("short-life").addEventListener("change", async (event) => {
-    score(await (await post("/api/token-life", { seconds: event.target.checked ? SHORT_LIFE_S : null })).json());
-    all((pane) => pane.open());
+    const ask = { renew_after: event.target.checked ? RENEW_AFTER_S : null };
+    score(await (await post("/api/token-life", ask)).json());
+    panes.open();
   });
-  all((pane) => pane.open());
+  whatToCompare(panes, world);
   document.body.dataset.state = "ready";
   setInterval(refreshScore, 1000);
-  refreshScore();
 }
 
 begin();

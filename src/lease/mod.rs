@@ -70,8 +70,8 @@ struct State<S: Source> {
     /// Whether what landed was the best that the issuer has.
     landed_best: bool,
     last_asked: Option<Moment>,
-    /// When a refused value was last thrown away.
-    discarded: Option<Moment>,
+    /// When a refused value was last to be replaced.
+    replaced: Option<Moment>,
     /// When the keeper will renew it, in nanoseconds since boot, if it will.
     scheduled: Option<u64>,
 }
@@ -105,7 +105,7 @@ impl<S: Source> Lease<S> {
             landed: None,
             landed_best: false,
             last_asked: None,
-            discarded: None,
+            replaced: None,
             scheduled: None,
         };
         Arc::new(Lease { source, state: Mutex::new(state) })
@@ -199,33 +199,22 @@ impl<S: Source> Lease<S> {
         }
     }
 
-    /// Throws away a value that its consumer refused (a revoked token, say), unless it was
-    /// replaced already. Many refusals of one value cause one renewal: only who refuses the value
-    /// that is held has an effect, and not twice within 30 seconds, so that a consumer who refuses
-    /// everything is no loop at the issuer. Returns whether asking again makes sense.
-    pub fn discard(&self, refused: &Arc<S::Item>, now: Moment) -> bool {
-        let mut state = self.lock();
-        match &state.held {
-            Some(held) if Arc::ptr_eq(&held.item, refused) => {
-                let recently = |then: &Moment| now.since(*then) < Duration::from_secs(30);
-                if state.discarded.as_ref().is_some_and(recently) {
-                    return false;
-                }
-                state.discarded = Some(now);
-                state.held = None;
-                state.landed = None;
-                true
-            }
-            // Somebody else's refusal has already led to a newer one, or to a flight.
-            _ => true,
-        }
-    }
-
-    /// Takes back what was discarded, unless there is something newer or it has expired since.
-    pub fn restore(&self, discarded: Grant<S::Item>, now: Moment) {
-        let mut state = self.lock();
-        if state.held.is_none() && !discarded.lifetime.remaining(now).is_zero() {
-            state.held = Some(discarded);
+    /// Another value in place of one that its consumer refused (a revoked token, say). Many refusals
+    /// of one value cause one fetch. Until that lands, and if it fails, the refused value goes on being
+    /// handed out: what one consumer was refused for may be its own fault. `None` if a refused value
+    /// was replaced less than 30 seconds ago, so that a consumer who refuses everything is no loop at
+    /// the issuer.
+    pub async fn another(
+        self: &Arc<Self>,
+        keeper: &Arc<Keeper<S>>,
+        policy: &Policy,
+        refused: &Arc<S::Item>,
+    ) -> Option<Answer<S::Item>> {
+        match flight::in_place_of(self, keeper, policy, refused) {
+            flight::Instead::Await(flight, how) => Some(flight.landing().await.map(|grant| (grant, how))),
+            // Somebody else's refusal has already led to a newer one.
+            flight::Instead::Newer => Some(self.ask(keeper, policy).await),
+            flight::Instead::TooSoon => None,
         }
     }
 

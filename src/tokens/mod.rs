@@ -67,16 +67,16 @@ impl Upstream {
         F: Future<Output = Result<T, MintFault>>,
     {
         let service = self.service.token(life).await?;
-        match call(service.clone()).await {
-            Err(MintFault::ServiceTokenRefused(fault)) if self.service.refused(&service) => {
-                tracing::warn!(upstream = %self.config.name, detail = fault.detail(), "the service token was refused; getting another one");
-                let another = self.service.token(life).await.inspect_err(|_| self.service.restore(service))?;
-                call(another).await.map_err(Fault::from)
-            }
-            // It was taken back for want of another one: that is the reason, and what passes or has to be mended.
-            Err(MintFault::ServiceTokenRefused(fault)) => Err(self.service.failure().unwrap_or(fault)),
-            result => result.map_err(Fault::from),
-        }
+        let fault = match call(service.clone()).await {
+            Err(MintFault::ServiceTokenRefused(fault)) => fault,
+            result => return result.map_err(Fault::from),
+        };
+        let Some(another) = self.service.another(&service, life).await else {
+            // Where no other one can be had, that is the reason, and what passes or has to be mended.
+            return Err(self.service.failure().unwrap_or(fault));
+        };
+        tracing::warn!(upstream = %self.config.name, detail = fault.detail(), "the service token was refused");
+        call(another?).await.map_err(Fault::from)
     }
 
     /// Whether `other` is the same principal at the same workspace, so that its service token is ours.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::{self, System};
 use crate::lease::{Grant, Keeper, Lease, Policy, Rhythm, Source, Want};
 use crate::lifecycle::Tasks;
-use crate::model::{Clock, Fault, Lifetime, Token};
+use crate::model::{Clock, Fault, Lifetime, Moment, Token};
 use crate::telemetry::metrics::UpstreamMetrics;
 use crate::upstream::outcome_of;
 use crate::vendor::Vendor;
@@ -91,20 +91,21 @@ impl ServiceTokens {
         self.lease.ask(&self.keeper, &policy).await.map(|(grant, _)| grant)
     }
 
-    /// The vendor refused this token. Returns whether a newer one may be had.
-    pub fn refused(&self, token: &Grant<Token>) -> bool {
-        self.lease.discard(&token.item, self.keeper.clock().now())
-    }
-
-    /// Takes back a token that was refused, as no other can be had: what one embed was refused for may
-    /// be its own fault, and the others live on this token.
-    pub fn restore(&self, token: Grant<Token>) {
-        self.lease.restore(token, self.keeper.clock().now());
+    /// Another token than this one, which the vendor refused; `None` where that is not worth a try.
+    pub async fn another(&self, refused: &Grant<Token>, life: Duration) -> Option<Result<Grant<Token>, Fault>> {
+        let policy = self.lease.source().policy.raised_to(life);
+        let answer = self.lease.another(&self.keeper, &policy, &refused.item).await?;
+        Some(answer.map(|(grant, _)| grant))
     }
 
     /// Why no newer token could be had, if that failed.
     pub fn failure(&self) -> Option<Fault> {
         self.lease.failure_to_tell(self.keeper.clock().now())
+    }
+
+    /// The time, by the clock that service tokens are judged by.
+    pub fn now(&self) -> Moment {
+        self.keeper.clock().now()
     }
 
     /// For people and probes.

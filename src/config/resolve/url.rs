@@ -34,6 +34,8 @@ pub(super) fn base_url(text: &str, insecure_allowed: bool) -> Result<BaseUrl, St
 }
 
 fn no_url(text: &str) -> String {
+    // What stands before an `@` may be a password.
+    let text = if text.contains('@') { "this" } else { text };
     format!("`{text}` is not a URL such as https://host.example.com")
 }
 
