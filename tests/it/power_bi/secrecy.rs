@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::json;
 use sidemint::emulator::{EntraSettings, Fault};
 
-use super::scene::PowerBi;
+use super::scene::{PowerBi, secured};
 use crate::support::{Reply, Stage};
 
 const SECRET: &str = "emu8Q~canary0secret0000000000000000";
@@ -90,14 +90,20 @@ async fn row_60_nothing_of_a_viewer_is_in_an_error_a_metric_or_the_status() {
 
 #[tokio::test]
 async fn row_60_nor_of_a_look_up() {
-    for status in [200, 307, 400, 401, 403, 404, 500] {
-        let stage = scene().await;
-        stage.vendor.inject(talkative("powerbi_report", status));
-        let reply = ask(&stage, VIEWER).await;
+    // Each embed looks its report up once.
+    let keys = format!("report_id: {}, rls: {{username: viewer.value, roles: [{ROLE}]}}", secured().report);
+    let statuses = [200, 307, 400, 401, 403, 404, 500];
+    let scene = PowerBi::default().upstream("retry: {attempts: 1}");
+    let scene = statuses.iter().fold(scene, |scene, status| scene.embed(&format!("of-{status}"), &keys));
+    let stage = scene.start().await;
+    for status in statuses {
+        let fault = stage.vendor.inject(talkative("powerbi_report", status));
+        let reply = stage.renew_of(&format!("of-{status}"), VIEWER, VALUE).await;
         assert_ne!(reply.status, 200);
         says_nothing(&format!("the error of a look-up with {status}"), &refusal(&reply));
-        seen_by_operators(&stage).await;
+        stage.vendor.remove_fault(fault);
     }
+    seen_by_operators(&stage).await;
 }
 
 #[tokio::test]
