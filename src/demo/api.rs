@@ -26,12 +26,12 @@ const NO_EMBED: &str = "the app has no such embed";
 
 /// The page's modules.
 const SCRIPTS: [(&str, &str); 6] = [
-    ("/page.js", include_str!("page.js")),
-    ("/common.js", include_str!("common.js")),
-    ("/burst.js", include_str!("burst.js")),
-    ("/vendors.js", include_str!("vendors.js")),
-    ("/embed-client.js", include_str!("embed-client.js")),
-    ("/report-client.js", include_str!("report-client.js")),
+    ("/page.js", include_str!("page/page.js")),
+    ("/common.js", include_str!("page/common.js")),
+    ("/burst.js", include_str!("page/burst.js")),
+    ("/vendors.js", include_str!("page/vendors.js")),
+    ("/embed-client.js", include_str!("page/embed-client.js")),
+    ("/report-client.js", include_str!("page/report-client.js")),
 ];
 
 /// The page wants a token for the viewer who is signed in.
@@ -92,7 +92,7 @@ pub(super) async fn answer(app: Arc<App>, request: Request<Incoming>) -> Result<
 fn get(app: &App, path: &str) -> Reply {
     match path {
         "/" => page(app),
-        "/page.css" => file("text/css; charset=utf-8", include_str!("page.css")),
+        "/page.css" => file("text/css; charset=utf-8", include_str!("page/page.css")),
         "/api/viewers" => reply(&json!({
             "viewers": app.settings.viewers,
             "embeds": app.settings.embeds.iter().map(shown).collect::<Vec<_>>(),
@@ -226,7 +226,7 @@ fn stats(app: &App) -> Value {
 /// The page may frame the vendor and nobody else. The vendor's page learns from the referrer whom to talk to, so the
 /// referrer must not be hidden.
 fn page(app: &App) -> Reply {
-    let mut reply = file("text/html; charset=utf-8", include_str!("page.html"));
+    let mut reply = file("text/html; charset=utf-8", include_str!("page/index.html"));
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
          frame-src {}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

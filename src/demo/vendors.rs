@@ -1,5 +1,5 @@
 //! What the host app knows of each vendor: one entry in a table for one kind of embed. The page has a table of its own
-//! in vendors.js.
+//! in page/vendors.js.
 
 use std::time::Duration;
 
