@@ -95,7 +95,22 @@ fn what_is_not_there_is_named() {
     files.write("config.yaml", &text);
     fails(&check(&files), "report of embed sales: ", "make the service principal a member");
     let files = with(&vendor, format!("report_id: {}, dataset_ids: [{nobody}], {RLS}", own.report));
-    fails(&check(&files), &format!("dataset {nobody} of embed sales: "), "check the ids of the embed");
+    let ended = check(&files);
+    fails(&ended, "mint for embed sales: ", "check the ids of the embed");
+    assert!(
+        ended.out.contains(&format!("warn  dataset {nobody} of embed sales is not in this workspace")),
+        "{ended:?}"
+    );
+}
+
+/// Datasets are shared between workspaces, and only the mint knows whether one may be used from here.
+#[test]
+fn a_dataset_that_cannot_be_looked_up_is_no_failure_if_it_mints() {
+    let vendor = Vendor::start();
+    vendor.inject(Fault::status("powerbi_dataset", 404));
+    let files = with(&vendor, format!("report_id: {}, {RLS}", secured().report));
+    let ended = check(&files);
+    assert!(ended.code == Some(0) && ended.out.contains("is not in this workspace"), "{ended:?}");
 }
 
 #[test]

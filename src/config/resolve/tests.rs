@@ -101,7 +101,7 @@ fn impossible_combinations_are_refused() {
         ),
         (
             "upstreams: {a: {kind: databricks, host: \"https://h/path\", auth: {client_id: i, client_secret_env: S}}}",
-            "not a URL",
+            "just https://",
         ),
         (
             "upstreams: {a: {kind: databricks, host: \"https://h\", auth: {client_id: i, client_secret_env: S}, load_limit: {per_second: 0}}}",
