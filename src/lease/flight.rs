@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{Grant, How, Keeper, Lease, Policy, Source, State, Want, judge, lost};
+use super::{Grant, How, Keeper, Lease, Policy, Source, State, Verdict, Want, judge, lost};
 use crate::model::{Code, Fault, Lifetime, Moment, Urgency};
 
 type Landing<T> = Option<Result<Grant<T>, Fault>>;
@@ -86,7 +86,8 @@ pub(super) fn in_place_of<S: Source>(
     if let Some(flight) = &state.flight {
         return Instead::Await(flight.clone(), How::Coalesced);
     }
-    if state.replaced.is_some_and(|then| now.since(then) < REPLACED_EVERY) {
+    let recently = state.replaced.is_some_and(|then| now.since(then) < REPLACED_EVERY);
+    if recently || matches!(state.hushed(now), Verdict::Refuse(_)) {
         return Instead::TooSoon;
     }
     state.replaced = Some(now);
@@ -183,6 +184,8 @@ impl<S: Source> Crew<S> {
         let policy = self.lease.source.policy();
         let mut state = self.lease.lock();
         state.flight = None;
+        // What failed replaced nothing; its memory has a pace of its own.
+        state.replaced = None;
         let held = state.held.as_ref().map(|held| held.lifetime);
         let serves = held.filter(|life| judge::judge(life, &policy, now) != judge::Judgement::Expired);
         // Somebody who waited is told at once; only the pace of the background is slow.

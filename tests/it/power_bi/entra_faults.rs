@@ -3,7 +3,7 @@
 use sidemint::emulator::{EntraSettings, Fault, Operation};
 
 use super::scene::{PowerBi, calls, told};
-use crate::support::{Stage, joined};
+use crate::support::{Stage, joined, until};
 
 /// Asks of many viewers, one after the other and at once: all are told the same, and Entra is asked `most` times at
 /// the most, since a credential that was rejected is not offered again for a while.
@@ -157,4 +157,16 @@ async fn a_client_id_that_the_tenant_does_not_know_is_told_apart() {
     let auth = format!("{{client_id: {}, client_secret_env: ENTRA_SECRET}}", EntraSettings::default().client_id);
     let stage = scene.auth(&auth).start().await;
     told(&stage.renew("v-1", "emea").await, 502, "upstream_credentials_rejected", "AADSTS700016");
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_replaced_as_soon_as_entra_is_back() {
+    let stage = PowerBi::default().upstream("retry: {attempts: 1}").warm().await;
+    stage.vendor.revoke_entra_tokens();
+    let outage = stage.vendor.inject(Fault::status("entra_token", 503));
+    for number in 0..10 {
+        told(&stage.renew(&format!("v-{number}"), "emea").await, 503, "upstream_unavailable", "in trouble");
+    }
+    stage.vendor.remove_fault(outage);
+    until("the outage is over", async || stage.renew("v-0", "emea").await.status == 200).await;
 }
