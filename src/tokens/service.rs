@@ -14,18 +14,23 @@ use crate::vendor::Vendor;
 
 /// Enough for the calls that use it.
 const MIN_LIFE: Duration = Duration::from_secs(120);
+/// Enough for one call.
+const LEAST_LIFE: Duration = Duration::from_secs(10);
 /// In an outage down to what the vendor's SDKs keep as a margin (Azure Databricks rejects tokens with
 /// 30 s or less left; the SDKs stop at 40).
 const STALE_UNTIL: Duration = Duration::from_secs(40);
 
 /// How much life the service token of an upstream must have left.
 fn policy(system: &System) -> Policy {
-    let min_life = match system {
-        System::Databricks(_) => MIN_LIFE,
-        // What is minted with it ends with it.
-        System::PowerBi(power_bi) => power_bi.service_token_min_life.max(MIN_LIFE),
-    };
-    Policy::new(min_life, STALE_UNTIL)
+    match system {
+        System::Databricks(_) => Policy::new(MIN_LIFE, STALE_UNTIL),
+        // What is minted with it ends with it, so it is the operator who says. Each mint asks for what
+        // it needs besides.
+        System::PowerBi(power_bi) => {
+            let min_life = power_bi.service_token_min_life.max(LEAST_LIFE);
+            Policy::new(min_life, STALE_UNTIL.min(min_life))
+        }
+    }
 }
 
 /// The service token of one upstream.

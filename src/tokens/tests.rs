@@ -378,3 +378,27 @@ async fn a_life_just_above_the_promise_is_no_loop_while_nobody_asks() {
     assert!(bench.calls().0 <= 2, "{:?}", bench.calls());
     assert!(bench.ask("a").await.is_ok());
 }
+
+/// Lives of a minute, as somebody would set them up to watch it work.
+#[tokio::test(start_paused = true)]
+async fn short_lives_keep_the_same_rules() {
+    let change = |script: &mut Script| script.service_life = secs(60);
+    let bench = bench_with("service_token_min_life: 20s", "min_ttl: 10s, stale_until: 5s", change);
+    assert_eq!(bench.ask("a").await, Ok((60, How::Miss)));
+    sleep(secs(25)).await;
+    assert_eq!(bench.ask("b").await, Ok((35, How::Miss)), "35 s are more than 20");
+    assert_eq!(bench.calls(), (1, 2));
+    for _ in 0..300 {
+        let (left, how) = bench.ask("a").await.unwrap();
+        assert!(left >= 10 && how == How::Hit, "{left} {how:?}");
+        sleep(secs(1)).await;
+    }
+    let (service, mints) = bench.calls();
+    assert!(service <= 12 && mints <= 24, "{service} service tokens and {mints} mints in five minutes");
+    bench.script(|script| script.issuer_is_down = true);
+    sleep(secs(50)).await;
+    bench.script(|script| script.issuer_is_down = false);
+    sleep(secs(8)).await; // The longest that an outage is remembered.
+    let (left, _) = bench.ask("c").await.unwrap();
+    assert!(left >= 20, "{left}");
+}

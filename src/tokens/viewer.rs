@@ -177,7 +177,7 @@ pub struct ViewerSource {
 const ENTRY_OVERHEAD: usize = 800;
 /// The ends of tokens are whole seconds.
 const ROUNDING: Duration = Duration::from_secs(5);
-/// A new token that ends no later than this after the old one is not worth a mint.
+/// What a new token must live longer than the old one to be worth a mint, or a tenth of a short life.
 const WORTHWHILE: Duration = Duration::from_secs(60);
 /// A token id and its box.
 const PAGE_OVERHEAD: usize = 100;
@@ -234,10 +234,10 @@ impl ViewerSource {
         if !self.ends_with_another() {
             return Duration::ZERO;
         }
-        let margin = self.embed.upstream.config.timeouts.request + ROUNDING;
+        let margin = ROUNDING + self.embed.upstream.config.timeouts.request.min(want.life / 10);
         let renewed = want.held.map_or(Duration::ZERO, |held| {
             let left = held.remaining(self.embed.upstream.service.now());
-            left + (held.ttl().saturating_sub(left) / 2).max(WORTHWHILE)
+            left + (held.ttl().saturating_sub(left) / 2).max(worthwhile(&held))
         });
         renewed.max(want.life + margin)
     }
@@ -246,8 +246,9 @@ impl ViewerSource {
     /// one would bring the same end again, for each viewer and more often the nearer it comes.
     fn refuse_vain(&self, service: &Grant<Token>, want: &Want) -> Result<(), MintFault> {
         let Some(held) = want.held.filter(|_| self.ends_with_another()) else { return Ok(()) };
-        let gain = service.lifetime.expires_at() - held.expires_at();
-        if held.remaining(self.embed.upstream.service.now()).is_zero() || gain > WORTHWHILE.as_secs() as i64 {
+        let now = self.embed.upstream.service.now();
+        let left = held.remaining(now);
+        if left.is_zero() || service.lifetime.remaining(now) > left + worthwhile(&held) / 2 {
             return Ok(());
         }
         let reason = self.embed.upstream.service.failure();
@@ -268,6 +269,10 @@ impl ViewerSource {
             tracing::warn!(embed = %self.embed.config.name, ?warning, token = minted.token.fingerprint(), "a viewer token has a flaw");
         }
     }
+}
+
+fn worthwhile(held: &Lifetime) -> Duration {
+    WORTHWHILE.min(held.ttl() / 10)
 }
 
 impl Source for ViewerSource {

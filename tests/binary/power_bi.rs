@@ -74,7 +74,7 @@ fn the_credential_is_told_apart_from_the_tenant() {
     fails(&check(&files), "service token: ", "the client secret has expired; create a new one");
     let place = scene.place.replace(&vendor.entra().tenant_id, "00000000-0000-4000-8000-000000000000");
     let files = PowerBi { place, ..scene.clone() }.files(&vendor);
-    fails(&check(&files), "TLS and HTTP: ", "check tenant_id");
+    fails(&check(&files), "service token: ", "check tenant_id");
     let files = PowerBi { upstream: "scope: https://nowhere.example.com/.default".to_owned(), ..scene }.files(&vendor);
     fails(&check(&files), "service token: ", "check cloud, or scope");
 }
