@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{Grant, How, Keeper, Lease, Policy, Source, Want, judge, lost};
+use super::{Grant, How, Keeper, Lease, Policy, Source, State, Verdict, Want, judge, lost};
 use crate::model::{Code, Fault, Lifetime, Moment, Urgency};
 
 type Landing<T> = Option<Result<Grant<T>, Fault>>;
@@ -52,8 +52,9 @@ pub(super) fn join_or_start<S: Source>(
     // An issuer whose things die within the floor is still asked once per floor only.
     let landed = state.landed.filter(|_| state.was_short_from_the_start(policy));
     let not_before = landed.map(|landed| landed.after(keeper.rhythm().floor));
+    let want = want(policy, &state);
     drop(state);
-    launch(lease, keeper, sender, want(policy), not_before);
+    launch(lease, keeper, sender, want, not_before);
     (Flight(receiver), How::Miss)
 }
 
@@ -85,19 +86,22 @@ pub(super) fn in_place_of<S: Source>(
     if let Some(flight) = &state.flight {
         return Instead::Await(flight.clone(), How::Coalesced);
     }
-    if state.replaced.is_some_and(|then| now.since(then) < REPLACED_EVERY) {
+    let recently = state.replaced.is_some_and(|then| now.since(then) < REPLACED_EVERY);
+    if recently || matches!(state.hushed(now), Verdict::Refuse(_)) {
         return Instead::TooSoon;
     }
     state.replaced = Some(now);
     let (sender, receiver) = watch::channel(None);
     state.flight = Some(Flight(receiver.clone()));
+    let want = want(policy, &state);
     drop(state);
-    launch(lease, keeper, sender, want(policy), None);
+    launch(lease, keeper, sender, want, None);
     Instead::Await(Flight(receiver), How::Miss)
 }
 
-fn want(policy: &Policy) -> Want {
-    Want { urgency: Urgency::Waited, life: policy.min_ttl.max(policy.asked) }
+fn want<S: Source>(policy: &Policy, state: &State<S>) -> Want {
+    let held = state.held.as_ref().map(|held| held.lifetime);
+    Want { urgency: Urgency::Waited, life: policy.min_ttl.max(policy.asked), held }
 }
 
 /// Starts a flight unless one is in the air.
@@ -108,8 +112,8 @@ pub(super) fn start<S: Source>(lease: &Arc<Lease<S>>, keeper: &Arc<Keeper<S>>, u
     }
     let (sender, receiver) = watch::channel(None);
     state.flight = Some(Flight(receiver));
+    let want = Want { urgency, ..want(&lease.source.policy(), &state) };
     drop(state);
-    let want = Want { urgency, life: lease.source.policy().min_ttl };
     launch(lease, keeper, sender, want, None);
 }
 
@@ -180,6 +184,8 @@ impl<S: Source> Crew<S> {
         let policy = self.lease.source.policy();
         let mut state = self.lease.lock();
         state.flight = None;
+        // What failed replaced nothing; its memory has a pace of its own.
+        state.replaced = None;
         let held = state.held.as_ref().map(|held| held.lifetime);
         let serves = held.filter(|life| judge::judge(life, &policy, now) != judge::Judgement::Expired);
         // Somebody who waited is told at once; only the pace of the background is slow.

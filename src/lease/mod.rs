@@ -190,6 +190,15 @@ impl<S: Source> Lease<S> {
         self.lock().failure.as_ref().map(|failure| failure.fault.clone())
     }
 
+    /// The same for a caller: with the time for which it will be told.
+    pub fn failure_to_tell(&self, now: Moment) -> Option<Fault> {
+        let state = self.lock();
+        match state.hushed(now) {
+            Verdict::Refuse(fault) => Some(fault),
+            _ => state.failure.as_ref().map(|failure| failure.fault.clone()),
+        }
+    }
+
     /// Another value in place of one that its consumer refused (a revoked token, say). Many refusals
     /// of one value cause one fetch. Until that lands, and if it fails, the refused value goes on being
     /// handed out: what one consumer was refused for may be its own fault. `None` if a refused value

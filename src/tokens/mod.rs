@@ -71,7 +71,10 @@ impl Upstream {
             Err(MintFault::ServiceTokenRefused(fault)) => fault,
             result => return result.map_err(Fault::from),
         };
-        let Some(another) = self.service.another(&service, life).await else { return Err(fault) };
+        let Some(another) = self.service.another(&service, life).await else {
+            // Where no other one can be had, that is the reason, and what passes or has to be mended.
+            return Err(self.service.failure().unwrap_or(fault));
+        };
         tracing::warn!(upstream = %self.config.name, detail = fault.detail(), "the service token was refused");
         call(another?).await.map_err(Fault::from)
     }

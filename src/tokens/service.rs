@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::{self, System};
 use crate::lease::{Grant, Keeper, Lease, Policy, Rhythm, Source, Want};
 use crate::lifecycle::Tasks;
-use crate::model::{Clock, Fault, Lifetime, Token};
+use crate::model::{Clock, Fault, Lifetime, Moment, Token};
 use crate::telemetry::metrics::UpstreamMetrics;
 use crate::upstream::outcome_of;
 use crate::vendor::Vendor;
@@ -96,6 +96,16 @@ impl ServiceTokens {
         let policy = self.lease.source().policy.raised_to(life);
         let answer = self.lease.another(&self.keeper, &policy, &refused.item).await?;
         Some(answer.map(|(grant, _)| grant))
+    }
+
+    /// Why no newer token could be had, if that failed.
+    pub fn failure(&self) -> Option<Fault> {
+        self.lease.failure_to_tell(self.keeper.clock().now())
+    }
+
+    /// The time, by the clock that service tokens are judged by.
+    pub fn now(&self) -> Moment {
+        self.keeper.clock().now()
     }
 
     /// For people and probes.

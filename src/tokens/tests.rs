@@ -334,3 +334,47 @@ async fn a_refusal_during_an_outage_of_the_issuer_does_not_cost_the_token_in_han
     bench.script(|script| script.refuses = false);
     assert!(bench.ask("c").await.is_ok(), "what b was refused for was not the token's fault");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_the_issuer_causes_no_vain_mints() {
+    let bench = bench("", "");
+    let viewers: Vec<String> = (0..20).map(|n| format!("viewer-{n}")).collect();
+    for viewer in &viewers {
+        assert!(bench.ask(viewer).await.is_ok());
+    }
+    bench.script(|script| script.issuer_is_down = true);
+    let mut worst = u64::MAX;
+    for _ in 0..58 {
+        sleep(secs(MINUTE)).await;
+        for viewer in &viewers {
+            let (left, how) = bench.ask(viewer).await.unwrap();
+            assert!(how != How::Stale || left < 15 * MINUTE, "{left} {how:?}");
+            worst = worst.min(left);
+        }
+    }
+    assert!(worst >= 60, "{worst}");
+    assert_eq!(bench.calls().1, 20, "each mint would have brought the same end again");
+    bench.script(|script| script.issuer_is_down = false);
+    sleep(secs(90)).await;
+    assert!(bench.ask("viewer-0").await.unwrap().0 > 50 * MINUTE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_high_min_ttl_does_not_renew_all_the_time() {
+    let bench = bench("", "min_ttl: 45m");
+    for _ in 0..(3 * 60) {
+        let (left, how) = bench.ask("a").await.unwrap();
+        assert!(left >= 45 * MINUTE && how != How::Stale, "{left} {how:?}");
+        sleep(secs(MINUTE)).await;
+    }
+    let (service, mints) = bench.calls();
+    assert!(mints <= 24 && service <= 24, "{service} service tokens and {mints} mints in three hours");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_life_just_above_the_promise_is_no_loop_while_nobody_asks() {
+    let bench = bench_with("", "", |script| script.service_life = secs(1805));
+    sleep(secs(20 * MINUTE)).await;
+    assert!(bench.calls().0 <= 2, "{:?}", bench.calls());
+    assert!(bench.ask("a").await.is_ok());
+}

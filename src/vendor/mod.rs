@@ -111,7 +111,7 @@ impl Vendor {
             (Vendor::Databricks(databricks), Item::Databricks { .. }) => {
                 databricks.mint(&service.item, mint, urgency).await
             }
-            (Vendor::PowerBi(power_bi), Item::PowerBi(item)) => power_bi.mint(&service.item, item, mint, urgency).await,
+            (Vendor::PowerBi(power_bi), Item::PowerBi(item)) => power_bi.mint(service, item, mint, urgency).await,
             #[cfg(test)]
             (Vendor::Scripted(scripted), Item::PowerBi(item)) => scripted.mint(service, item.lifetime_minutes).await,
             _ => Err(mixed_up()),

@@ -65,8 +65,9 @@ impl Entra {
         match &self.identity {
             Identity::Application(application) => {
                 let attempt = |proof: Arc<Secret>| async move {
-                    let call = wire::token_call(application, &self.scope, &proof)?;
-                    self.client.call(&call, urgency, reply::token).await
+                    // Made anew for each attempt: an assertion is good for one use.
+                    let make = || wire::token_call(application, &self.scope, &proof);
+                    self.client.call_anew(make, urgency, reply::token).await
                 };
                 application.credential.offer(attempt).await
             }
@@ -93,7 +94,7 @@ impl Entra {
         let Identity::Application(application) = &self.identity else { return Ok(()) };
         let tenant_is_there = |reply: &Reply| match reply.status {
             StatusCode::OK => Ok(()),
-            status if status.is_client_error() => Err(Fault::new(
+            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => Err(Fault::new(
                 Code::CredentialsRejected,
                 "Microsoft Entra knows no such tenant: check tenant_id (Entra admin center > Overview > Tenant ID) and cloud",
             )),

@@ -3,7 +3,6 @@
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::reply::embed_token;
 use super::*;
 use crate::config::{BaseUrl, Environment, Item};
 use crate::model::Viewer;
@@ -15,6 +14,14 @@ fn reply_of(status: u16, body: impl Into<bytes::Bytes>) -> Reply {
     let mut headers = HeaderMap::new();
     headers.insert("RequestId", "3c-9".parse().unwrap());
     Reply { sent: SENT, status: StatusCode::from_u16(status).unwrap(), headers, body: body.into() }
+}
+
+fn embed_token(reply: &Reply) -> Result<reply::EmbedToken, Fault> {
+    reply::embed_token(reply, Duration::from_secs(24 * 3600))
+}
+
+fn report_of(reply: &Reply) -> Result<Report, Fault> {
+    reply::report(reply, &BaseUrl { https: true, authority: "api.powerbi.com".into() })
 }
 
 fn item(keys: &str) -> Item {
@@ -174,6 +181,34 @@ fn rows_h47_and_h48_expiration_is_read_in_all_its_forms() {
 }
 
 #[test]
+fn a_slow_clock_makes_no_token_outlive_its_parent() {
+    let body = json!({"token": "H4sI", "tokenId": "id-1", "expiration": "2026-11-21T19:00:00Z"}).to_string();
+    let ttl = |minutes: u64| {
+        let minted = reply::embed_token(&reply_of(200, body.clone()), Duration::from_secs(60 * minutes));
+        minted.ok().unwrap().lifetime.ttl().as_secs() / 60
+    };
+    assert_eq!((ttl(90), ttl(60), ttl(59), ttl(40)), (60, 60, 60, 40));
+}
+
+#[test]
+fn what_only_the_form_for_many_can_say_is_not_dropped_for_save_as() {
+    let item = item("report_id: r, allow_save_as: true, dataset_ids: [other], xmla_read_only: true");
+    let (path, body, _) = call(&item, &[report("r", Some("s"))], &[]);
+    assert_eq!(path, "/v1.0/myorg/GenerateToken");
+    assert_eq!(body["datasets"], json!([{"id": "other", "xmlaPermissions": "ReadOnly"}]));
+    assert_eq!(body["targetWorkspaces"], json!([{"id": "w"}]));
+}
+
+#[test]
+fn roles_that_a_paginated_report_cannot_have_are_not_dropped() {
+    let item = item("report_id: r, rls: {username: viewer.id, roles: [C]}");
+    let Item::PowerBi(inner) = &item else { panic!("another kind") };
+    let mint = Mint { item: &item, details: None, viewer_id: "u", viewer_value: None, viewer_roles: &[] };
+    let refused = wire::generate_call(&Token::new("service"), inner, &[report("r", None)], &mint).err().unwrap();
+    assert!(refused.code() == Code::Rejected && refused.detail().contains("dataset_ids"));
+}
+
+#[test]
 fn row_h46_half_an_answer_is_none() {
     for body in [
         "",
@@ -247,6 +282,9 @@ fn rows_h38_to_h43_access_and_outages_are_told_apart() {
 fn row_h40_an_exhausted_capacity_names_its_end_and_spares_what_is_held() {
     let exhausted = fault(403, &said("Forbidden", "exceeded the amount of embed tokens that can be generated"));
     assert!(reply::is_exhaustion(&exhausted) && exhausted.spares_held_tokens());
+    let inside = json!({"error": {"code": "X", "pbi.error": {"details": [{"code": "m", "detail": {"type": 1,
+        "value": "You have exceeded the amount of embed token"}}]}}});
+    assert!(reply::is_exhaustion(&fault(403, &inside)));
     let denied = fault(403, &json!(null));
     assert!(!reply::is_exhaustion(&denied) && !denied.spares_held_tokens());
 }
@@ -265,14 +303,14 @@ fn rows_h49_and_h50_a_redirect_is_named_and_not_followed() {
 #[test]
 fn look_ups_are_read_whatever_the_case_of_their_names() {
     let body = r#"{"id":"r","name":"n","datasetId":"s","reportType":"PowerBIReport","embedUrl":"https://app.powerbi.com/reportEmbed?reportId=r"}"#;
-    let found = reply::report(&reply_of(200, body)).unwrap();
+    let found = report_of(&reply_of(200, body)).unwrap();
     assert_eq!((found.dataset_id.as_deref(), found.is_paginated), (Some("s"), false));
     let body = r#"{"id":"r","reportType":"PaginatedReport","embedUrl":"https://app.powerbi.com/rdlEmbed"}"#;
-    let found = reply::report(&reply_of(200, body)).unwrap();
+    let found = report_of(&reply_of(200, body)).unwrap();
     assert_eq!((found.dataset_id, found.is_paginated), (None, true));
-    for bad in ["javascript:alert(1)", "https://a b", ""] {
+    for bad in ["javascript:alert(1)", "https://a b", "", "http://app.powerbi.com/"] {
         let body = json!({"id": "r", "embedUrl": bad}).to_string();
-        assert_eq!(reply::report(&reply_of(200, body)).err().unwrap().code(), Code::Malformed, "{bad}");
+        assert_eq!(report_of(&reply_of(200, body)).err().unwrap().code(), Code::Malformed, "{bad}");
     }
     for body in [
         r#"{"isEffectiveIdentityRequired":true,"isEffectiveIdentityRolesRequired":false}"#,
