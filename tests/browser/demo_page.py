@@ -100,6 +100,7 @@ def expiry(demo):
     emulator = demo.ask("/api/viewers")["emulator_url"]
     number = demo.ask("/faults", {"operation": "generate_token", "token_life": 6}, f"{emulator}/_emulator")["id"]
     demo.choose("pane-b", "viewer", "v-1003")
+    demo.until("the report is open", f"{part('pane-b')}.dataset.state === 'loaded'")
     demo.dashboard("pane-b", "seen.user === 'apac'", "a token with six seconds to live")
     demo.press("outage")
     demo.dashboard("pane-b", "seen.state === 'error'", "the report saw its token expire")
@@ -196,7 +197,8 @@ def outage(demo):
     """One dashboard and one report, since both vendors are away."""
     demo.press("compare-vendors")
     demo.press("short-life")
-    demo.until("tokens are short", f"{part('countdown')}.textContent.startsWith('0:')")
+    short = " && ".join(f"document.querySelector('#{pane} .countdown').textContent.startsWith('0:')" for pane in PANES)
+    demo.until("tokens are short", short)
     demo.both(f"{OPEN} && seen.tokens === '1'", "it is open again")
     demo.both("seen.tokens >= 2", "the token was renewed in the page", 40)
     demo.press("outage")
@@ -210,7 +212,8 @@ def outage(demo):
     demo.until("renewal goes on", goes_on, 60)
     demo.both(OPEN, "it is up")
     demo.press("short-life")
-    demo.until("tokens are long again", f"/^[45][0-9]:/.test({part('countdown')}.textContent)")
+    long = " && ".join(f"/^[45][0-9]:/.test(document.querySelector('#{pane} .countdown').textContent)" for pane in PANES)
+    demo.until("tokens are long again", long)
 
 
 def main():
