@@ -58,7 +58,7 @@ impl Entra {
     ///
     /// # Errors
     /// What Entra, or the way to it, is to blame for. All that a person must mend (secret,
-    /// certificate, tenant, scope) is [`Code::CredentialsRejected`], which is not tried again at once.
+    /// certificate, tenant, scope) is `upstream_credentials_rejected`, which is not tried again at once.
     pub async fn token(&self, urgency: Urgency) -> Result<(Token, Lifetime), Fault> {
         match &self.identity {
             Identity::Application(application) => {
