@@ -29,7 +29,9 @@ pub fn parse(text: &str) -> Result<File, Problem> {
         let place = error.location().map(|l| (l.line(), l.column()));
         let text = error.without_snippet().to_string();
         // The library puts the place at the end of the sentence; ours stands in front of it.
-        let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
+        let message = text.split(" at line ").next().unwrap_or(&text);
+        // And it tells its own callers what they could allow.
+        let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(message).to_owned();
         Problem { place, key: String::new(), message: message.replace('\n', " ") }
     })
 }

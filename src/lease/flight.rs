@@ -68,8 +68,10 @@ pub(super) enum Instead<T> {
     TooSoon,
 }
 
-/// Not twice within this time.
+/// Not twice within this time, if what came in place of the refused value was refused too.
 const REPLACED_EVERY: Duration = Duration::from_secs(30);
+/// If it was good for somebody, it is worth another try sooner.
+const PROVED_EVERY: Duration = Duration::from_secs(10);
 
 /// Sees to another value than the refused one, without regard to the floor between two fetches.
 pub(super) fn in_place_of<S: Source>(
@@ -86,11 +88,13 @@ pub(super) fn in_place_of<S: Source>(
     if let Some(flight) = &state.flight {
         return Instead::Await(flight.clone(), How::Coalesced);
     }
-    let recently = state.replaced.is_some_and(|then| now.since(then) < REPLACED_EVERY);
+    let recently = state
+        .replaced
+        .is_some_and(|(then, proved)| now.since(then) < if proved { PROVED_EVERY } else { REPLACED_EVERY });
     if recently || matches!(state.hushed(now), Verdict::Refuse(_)) {
         return Instead::TooSoon;
     }
-    state.replaced = Some(now);
+    state.replaced = Some((now, false));
     let (sender, receiver) = watch::channel(None);
     state.flight = Some(Flight(receiver.clone()));
     let want = want(policy, &state);

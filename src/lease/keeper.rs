@@ -174,7 +174,7 @@ impl<S: Source> Keeper<S> {
     fn is_forgotten(&self, source: &S, state: &State<S>, now: Moment) -> bool {
         let idle = self.rhythm.idle.is_some_and(|idle| state.last_asked.is_none_or(|asked| now.since(asked) >= idle));
         let usable = state.held.as_ref().map(|held| held.lifetime.ttl().saturating_sub(source.policy().min_ttl));
-        let brief = self.rhythm.every.is_none() && usable.is_some_and(|usable| usable < self.rhythm.floor * 6);
+        let brief = self.rhythm.every.is_none() && usable.is_some_and(|usable| usable < self.rhythm.floor * 2);
         let unasked = state.landed.is_some_and(|landed| state.last_asked.is_none_or(|asked| landed.boot > asked.boot));
         idle || (brief && unasked)
     }

@@ -70,8 +70,8 @@ struct State<S: Source> {
     /// Whether what landed was the best that the issuer has.
     landed_best: bool,
     last_asked: Option<Moment>,
-    /// When a refused value was last to be replaced.
-    replaced: Option<Moment>,
+    /// When a refused value was last to be replaced, and whether what came has proved good since.
+    replaced: Option<(Moment, bool)>,
     /// When the keeper will renew it, in nanoseconds since boot, if it will.
     scheduled: Option<u64>,
 }
@@ -202,7 +202,7 @@ impl<S: Source> Lease<S> {
     /// Another value in place of one that its consumer refused (a revoked token, say). Many refusals
     /// of one value cause one fetch. Until that lands, and if it fails, the refused value goes on being
     /// handed out: what one consumer was refused for may be its own fault. `None` if a refused value
-    /// was replaced less than 30 seconds ago, so that a consumer who refuses everything is no loop at
+    /// was replaced a moment ago, so that a consumer who refuses everything is no loop at
     /// the issuer.
     pub async fn another(
         self: &Arc<Self>,
@@ -215,6 +215,16 @@ impl<S: Source> Lease<S> {
             // Somebody else's refusal has already led to a newer one.
             flight::Instead::Newer => Some(self.ask(keeper, policy).await),
             flight::Instead::TooSoon => None,
+        }
+    }
+
+    /// A consumer took this value for a good one.
+    pub fn proved(&self, item: &Arc<S::Item>) {
+        let mut state = self.lock();
+        if state.held.as_ref().is_some_and(|held| Arc::ptr_eq(&held.item, item))
+            && let Some((_, proved)) = &mut state.replaced
+        {
+            *proved = true;
         }
     }
 

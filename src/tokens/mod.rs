@@ -69,14 +69,20 @@ impl Upstream {
         let service = self.service.token(life).await?;
         let fault = match call(service.clone()).await {
             Err(MintFault::ServiceTokenRefused(fault)) => fault,
-            result => return result.map_err(Fault::from),
+            result => {
+                self.service.proved(&service, result.is_ok());
+                return result.map_err(Fault::from);
+            }
         };
         let Some(another) = self.service.another(&service, life).await else {
             // Where no other one can be had, that is the reason, and what passes or has to be mended.
             return Err(self.service.failure().unwrap_or(fault));
         };
         tracing::warn!(upstream = %self.config.name, detail = fault.detail(), "the service token was refused");
-        call(another?).await.map_err(Fault::from)
+        let another = another?;
+        let result = call(another.clone()).await;
+        self.service.proved(&another, result.is_ok());
+        result.map_err(Fault::from)
     }
 
     /// Whether `other` is the same principal at the same workspace, so that its service token is ours.

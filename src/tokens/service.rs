@@ -26,10 +26,7 @@ fn policy(system: &System) -> Policy {
         System::Databricks(_) => Policy::new(MIN_LIFE, STALE_UNTIL),
         // What is minted with it ends with it, so it is the operator who says. Each mint asks for what
         // it needs besides.
-        System::PowerBi(power_bi) => {
-            let min_life = power_bi.service_token_min_life.max(LEAST_LIFE);
-            Policy::new(min_life, STALE_UNTIL.min(min_life))
-        }
+        System::PowerBi(power_bi) => Policy::new(power_bi.service_token_min_life.max(LEAST_LIFE), LEAST_LIFE),
     }
 }
 
@@ -94,6 +91,13 @@ impl ServiceTokens {
     pub async fn token(&self, life: Duration) -> Result<Grant<Token>, Fault> {
         let policy = self.lease.source().policy.raised_to(life);
         self.lease.ask(&self.keeper, &policy).await.map(|(grant, _)| grant)
+    }
+
+    /// A call with this token went well, or not.
+    pub fn proved(&self, token: &Grant<Token>, well: bool) {
+        if well {
+            self.lease.proved(&token.item);
+        }
     }
 
     /// Another token than this one, which the vendor refused; `None` where that is not worth a try.

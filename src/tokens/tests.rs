@@ -402,3 +402,43 @@ async fn short_lives_keep_the_same_rules() {
     let (left, _) = bench.ask("c").await.unwrap();
     assert!(left >= 20, "{left}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_for_once_is_renewed_until_it_is_idle() {
+    let change = |script: &mut Script| script.service_life = secs(60);
+    let bench = bench_with("service_token_min_life: 20s", "min_ttl: 10s, stale_until: 5s", change);
+    assert!(bench.ask("a").await.is_ok());
+    for _ in 0..9 {
+        sleep(secs(180)).await;
+        let viewer = Viewer { id: "a".to_owned(), ..Viewer::default() };
+        let asked = bench.tokens.token(&bench.embed, &viewer, &bench.ids);
+        assert!(asked.at_hand(&bench.embed.policy()).is_some_and(|answer| answer.is_ok()), "it was not renewed");
+    }
+    sleep(secs(45 * MINUTE)).await;
+    let (_, idle) = bench.calls();
+    sleep(secs(20 * MINUTE)).await;
+    assert_eq!(bench.calls().1, idle, "nobody has asked for longer than cache.idle");
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_an_outage_of_the_issuer_an_old_parent_still_mints_for_new_viewers() {
+    let change = |script: &mut Script| script.service_life = secs(40);
+    let bench = bench_with("service_token_min_life: 20s", "min_ttl: 10s, stale_until: 5s", change);
+    assert!(bench.ask("a").await.is_ok());
+    bench.script(|script| script.issuer_is_down = true);
+    sleep(secs(24)).await;
+    assert_eq!(bench.ask("b").await, Ok((16, How::Miss)));
+    sleep(secs(12)).await;
+    assert_eq!(bench.ask("c").await, Err(Code::Unavailable), "4 s are less than an old token may have");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_h38_a_parent_that_proved_good_may_be_refused_again_sooner() {
+    let bench = bench("", "");
+    for round in 0..4 {
+        bench.script(|script| script.refuse_next = true);
+        assert!(bench.ask(&format!("viewer-{round}")).await.is_ok(), "round {round}");
+        sleep(secs(12)).await;
+    }
+    assert_eq!(bench.calls().0, 5);
+}

@@ -243,15 +243,22 @@ impl ViewerSource {
     }
 
     /// While no service token can be had that ends later than what is held does, minting with the old
-    /// one would bring the same end again, for each viewer and more often the nearer it comes.
+    /// one would bring the same end again, for each viewer and more often the nearer it comes. And in
+    /// an outage a new token must not have less life than an old one may have.
     fn refuse_vain(&self, service: &Grant<Token>, want: &Want) -> Result<(), MintFault> {
-        let Some(held) = want.held.filter(|_| self.ends_with_another()) else { return Ok(()) };
-        let now = self.embed.upstream.service.now();
-        let left = held.remaining(now);
-        if left.is_zero() || service.lifetime.remaining(now) > left + worthwhile(&held) / 2 {
+        if !self.ends_with_another() {
             return Ok(());
         }
-        let reason = self.embed.upstream.service.failure();
+        let tokens = &self.embed.upstream.service;
+        let left = service.lifetime.remaining(tokens.now());
+        let reason = tokens.failure();
+        let worth = want.held.is_none_or(|held| {
+            let of_held = held.remaining(tokens.now());
+            of_held.is_zero() || left > of_held + worthwhile(&held) / 2
+        });
+        if worth && (reason.is_none() || left >= self.embed.config.stale_until) {
+            return Ok(());
+        }
         let reason = reason.filter(Fault::spares_held_tokens);
         let fault = reason.unwrap_or_else(|| Fault::new(Code::Unavailable, "there is no longer-lived service token"));
         Err(MintFault::Other(fault.remembered()))

@@ -34,6 +34,8 @@ pub struct Script {
     pub minter_is_down: bool,
     /// Whether it takes service tokens for good ones.
     pub refuses: bool,
+    /// Whether it takes the next one for a good one.
+    pub refuse_next: bool,
     /// How long a mint takes.
     pub mint_takes: Duration,
 }
@@ -47,6 +49,7 @@ impl Scripted {
             issuer_is_down: false,
             minter_is_down: false,
             refuses: false,
+            refuse_next: false,
             mint_takes: Duration::ZERO,
         };
         Scripted {
@@ -87,7 +90,8 @@ impl Scripted {
         if script.minter_is_down {
             return Err(MintFault::Other(Fault::new(Code::Timeout, "the minter is down")));
         }
-        if script.refuses {
+        let once = std::mem::take(&mut self.script.lock().unwrap_or_else(PoisonError::into_inner).refuse_next);
+        if script.refuses || once {
             return Err(MintFault::ServiceTokenRefused(Fault::new(Code::Denied, "the minter refuses")));
         }
         let longest = longest.map(|minutes| Duration::from_secs(60 * u64::from(minutes)));

@@ -66,7 +66,7 @@ pub(super) fn from_json(json: &[u8]) -> Result<Ask, Fault> {
     struct Body {
         viewer: Who,
         #[serde(default)]
-        purpose: Purpose,
+        purpose: Option<Purpose>,
         #[serde(default)]
         min_ttl: Option<Span>,
     }
@@ -77,9 +77,9 @@ pub(super) fn from_json(json: &[u8]) -> Result<Ask, Fault> {
         #[serde(default)]
         value: Option<String>,
         #[serde(default)]
-        roles: Vec<String>,
+        roles: Option<Vec<String>>,
         #[serde(default)]
-        attributes: BTreeMap<String, String>,
+        attributes: Option<BTreeMap<String, String>>,
     }
     let body: Body = serde_json::from_slice(json).map_err(|error| unreadable(&error))?;
     let Who { id, value, roles, attributes } = body.viewer;
@@ -87,7 +87,9 @@ pub(super) fn from_json(json: &[u8]) -> Result<Ask, Fault> {
     if min_ttl.is_some_and(|min_ttl| min_ttl > LONGEST) {
         return Err(invalid("min_ttl is over 24h, and no token lives longer"));
     }
-    Ok(Ask { viewer: Viewer { id, value, roles, attributes }, purpose: body.purpose, min_ttl })
+    // Serializers write `null` for what is not there.
+    let (roles, attributes) = (roles.unwrap_or_default(), attributes.unwrap_or_default());
+    Ok(Ask { viewer: Viewer { id, value, roles, attributes }, purpose: body.purpose.unwrap_or_default(), min_ttl })
 }
 
 /// The library's message may quote values, which may be personal; only its place is passed on.
@@ -199,6 +201,9 @@ mod tests {
         assert_eq!((ask.viewer.id.as_str(), ask.viewer.value.as_deref()), ("u", Some("e")));
         assert_eq!((ask.purpose, ask.min_ttl), (Purpose::Renew, Some(Duration::from_secs(1200))));
         assert!(from_json(br#"{"viewer":{"id":"u"}}"#).is_ok());
+        let nulls =
+            br#"{"viewer":{"id":"u","value":null,"roles":null,"attributes":null},"purpose":null,"min_ttl":null}"#;
+        assert!(from_json(nulls).is_ok_and(|ask| ask.purpose == Purpose::Load && ask.viewer.value.is_none()));
         for syntax in ["", "{", "nope", "{\"viewer\":{\"id\":\"u\"}}x", "\u{feff}{}", r#"{"viewer":{"id":"\ud800"}}"#] {
             assert_eq!(code(syntax), Some(Code::MalformedRequest), "{syntax}");
         }

@@ -221,7 +221,8 @@ pub struct Embed {
     /// powerbi: a dataset, for questions on it (Q&A) or, with `create`, for a new report.
     #[serde(default)]
     pub dataset_id: Option<At<String>>,
-    /// powerbi: the datasets that a report's token is for; left out, the report's own is looked up.
+    /// powerbi: the datasets that a report's token is for; left out, the report's own is looked up. Of a
+    /// dashboard or tile, those that `rls` holds for.
     #[serde(default)]
     pub dataset_ids: Option<At<Vec<String>>>,
     /// powerbi: whether other datasets may query these (composite models, paginated reports); default false.
@@ -261,7 +262,7 @@ pub struct Rls {
     pub username: ViewerField,
     /// Roles of the data model, or `viewer.roles`; default none.
     #[serde(default)]
-    pub roles: Roles,
+    pub roles: Option<Roles>,
     /// The most that `viewer.roles` may ask for.
     #[serde(default)]
     pub allowed_roles: Option<Vec<String>>,
@@ -286,18 +287,12 @@ pub enum ViewerField {
 
 /// `embeds.*.rls.roles`
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "roles must be a list of names, or viewer.roles")]
 pub enum Roles {
     /// The same for every viewer.
     Fixed(Vec<String>),
     /// The viewer's own.
     OfViewer(ViewerRoles),
-}
-
-impl Default for Roles {
-    fn default() -> Roles {
-        Roles::Fixed(Vec::new())
-    }
 }
 
 /// The words for the viewer's own roles.

@@ -118,7 +118,7 @@ pub(super) fn needs_form_of_many(item: &PowerBiItem, reports: &[Report]) -> bool
 fn datasets<'a>(item: &'a PowerBiItem, reports: &'a [Report]) -> Vec<&'a str> {
     match &item.shown {
         Shown::Questions(id) | Shown::NewReport(id) => vec![id],
-        Shown::Dashboard(_) | Shown::Tile { .. } => Vec::new(),
+        Shown::Dashboard(_) | Shown::Tile { .. } => item.dataset_ids.iter().map(String::as_str).collect(),
         Shown::Reports(_) if item.dataset_ids.is_empty() => {
             let mut ids: Vec<&str> = reports.iter().filter_map(|report| report.dataset_id.as_deref()).collect();
             ids.sort_unstable();

@@ -142,7 +142,7 @@ fn fault(reply: &Reply) -> Fault {
         ),
         403 if says("embed token") && says("exceeded the amount") => fault(
             Code::Denied,
-            "has no more free embed tokens for this workspace: assign the workspace to a capacity (Workspace settings \
+            "has no more free embed tokens for this workspace (capacity_exhausted): assign the workspace to a capacity (Workspace settings \
              > License info)",
         )
         .retry_after(EXHAUSTED_FOR),

@@ -40,25 +40,7 @@ pub(in crate::config::resolve) fn item(given: &file::Embed, section: &mut Sectio
     if let Some(allow) = allow_save_as.filter(|_| !of_reports) {
         section.add(Some(allow.place), "allow_save_as", "is for reports only");
     }
-    if let Some(ids) = given.dataset_ids.as_ref().filter(|_| !of_reports) {
-        section.add(Some(ids.place), "dataset_ids", "is for reports only");
-    }
-    if let Some(xmla) = given.xmla_read_only.as_ref().filter(|xmla| xmla.value && !of_reports) {
-        section.add(Some(xmla.place), "xmla_read_only", "is for reports only");
-    }
-    if let (Some(rls), Some(of_token)) = (&given.rls, given.dataset_ids.as_ref().filter(|ids| !ids.value.is_empty())) {
-        let foreign = rls.value.datasets.iter().flatten().any(|id| !of_token.value.contains(id));
-        if foreign {
-            section.add(Some(rls.place), "rls.datasets", "names a dataset that is not among dataset_ids");
-        }
-    }
-    let shows_tiles = matches!(shown, Shown::Dashboard(_) | Shown::Tile { .. });
-    let names_datasets = |rls: &&At<file::Rls>| rls.value.datasets.as_ref().is_some_and(|ids| !ids.is_empty());
-    if let Some(rls) = given.rls.as_ref().filter(|rls| shows_tiles && !names_datasets(rls)) {
-        let message =
-            "is missing: an identity names its datasets, and those of a dashboard's tiles are known only here";
-        section.add(Some(rls.place), "rls.datasets", message);
-    }
+    check_datasets(given, &shown, section);
     Some(Item::PowerBi(Box::new(PowerBiItem {
         workspace_id: workspace_id?.value.clone(),
         shown,
@@ -70,6 +52,35 @@ pub(in crate::config::resolve) fn item(given: &file::Embed, section: &mut Sectio
         profile_id: given.profile_id.as_ref().map(|id| id.value.clone()),
         rls: given.rls.as_ref().and_then(|given| rls(given, section)),
     })))
+}
+
+/// Whether what is said of datasets goes together.
+fn check_datasets(given: &file::Embed, shown: &Shown, section: &mut Section<'_>) {
+    let of_reports = matches!(shown, Shown::Reports(_));
+    if let (Shown::Questions(own) | Shown::NewReport(own), Some(ids)) = (shown, &given.dataset_ids)
+        && ids.value.iter().any(|id| id != own)
+    {
+        section.add(Some(ids.place), "dataset_ids", "names another dataset than dataset_id");
+    }
+    if let Some(xmla) = given.xmla_read_only.as_ref().filter(|xmla| xmla.value && !of_reports) {
+        section.add(Some(xmla.place), "xmla_read_only", "is for reports only");
+    }
+    if let (Some(rls), Some(of_token)) = (&given.rls, given.dataset_ids.as_ref().filter(|ids| !ids.value.is_empty())) {
+        let foreign = rls.value.datasets.iter().flatten().any(|id| !of_token.value.contains(id));
+        if foreign {
+            section.add(Some(rls.place), "rls.datasets", "names a dataset that is not among dataset_ids");
+        }
+    }
+    let shows_tiles = matches!(shown, Shown::Dashboard(_) | Shown::Tile { .. });
+    let named = |ids: Option<&Vec<String>>| ids.is_some_and(|ids| !ids.is_empty());
+    let names_datasets = |rls: &&At<file::Rls>| {
+        named(rls.value.datasets.as_ref()) || named(given.dataset_ids.as_ref().map(|ids| &ids.value))
+    };
+    if let Some(rls) = given.rls.as_ref().filter(|rls| shows_tiles && !names_datasets(rls)) {
+        let message =
+            "is missing, and so is dataset_ids: an identity names its datasets, and a dashboard does not tell them";
+        section.add(Some(rls.place), "rls.datasets", message);
+    }
 }
 
 type Ids<'a> = [(&'static str, Option<&'a At<String>>); 6];
@@ -111,12 +122,10 @@ fn shown(given: &file::Embed, section: &mut Section<'_>) -> Option<Shown> {
         (true, Some(dashboard), None, None, false) => Some(Shown::Dashboard(dashboard)),
         (true, Some(dashboard), Some(tile), None, false) => Some(Shown::Tile { dashboard, tile }),
         (true, None, None, Some(dataset), false) => Some(Shown::Questions(dataset)),
-        (true, None, None, Some(dataset), true) if level.is_none_or(|level| level == AccessLevel::Create) => {
-            Some(Shown::NewReport(dataset))
-        }
+        (true, None, None, Some(dataset), true) if level != Some(AccessLevel::Edit) => Some(Shown::NewReport(dataset)),
         _ => {
             let message = "must have exactly one of: report_id (and report_ids), dashboard_id, dashboard_id with \
-                           tile_id, dataset_id, dataset_id with create: true (access_level create or left out)";
+                           tile_id, dataset_id, dataset_id with create: true";
             section.add(None, "report_id", message);
             None
         }
@@ -140,7 +149,8 @@ fn rls(given: &At<file::Rls>, section: &mut Section<'_>) -> Option<Rls> {
         file::ViewerField::Id => ViewerField::Id,
         file::ViewerField::Value => ViewerField::Value,
     };
-    let roles = match (&file.roles, &file.allowed_roles) {
+    let none = file::Roles::Fixed(Vec::new());
+    let roles = match (file.roles.as_ref().unwrap_or(&none), &file.allowed_roles) {
         (file::Roles::Fixed(roles), None) => Some(Roles::Fixed(roles.clone())),
         (file::Roles::OfViewer(_), Some(allowed)) => Some(Roles::OfViewer { allowed: allowed.clone() }),
         (file::Roles::OfViewer(_), None) => {
