@@ -4,7 +4,7 @@
 //! moka's `try_get_with` was tried and refused: when its first caller is dropped, the work starts
 //! anew in a follower (two mints for 51 callers), and when the work panics, every waiter runs it.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -43,19 +43,15 @@ pub(super) fn join_or_start<S: Source>(
     keeper: &Arc<Keeper<S>>,
     policy: &Policy,
 ) -> (Flight<S::Item>, How) {
-    let mut state = lease.lock();
+    let state = lease.lock();
     if let Some(flight) = &state.flight {
         return (flight.clone(), How::Coalesced);
     }
-    let (sender, receiver) = watch::channel(None);
-    state.flight = Some(Flight(receiver.clone()));
     // An issuer whose things die within the floor is still asked once per floor only.
     let landed = state.landed.filter(|_| state.was_short_from_the_start(policy));
     let not_before = landed.map(|landed| landed.after(keeper.rhythm().floor));
     let want = want(policy, &state);
-    drop(state);
-    launch(lease, keeper, sender, want, not_before);
-    (Flight(receiver), How::Miss)
+    (take_off(lease, keeper, state, want, not_before), How::Miss)
 }
 
 /// What there is in place of a refused value.
@@ -95,12 +91,8 @@ pub(super) fn in_place_of<S: Source>(
         return Instead::TooSoon;
     }
     state.replaced = Some((now, false));
-    let (sender, receiver) = watch::channel(None);
-    state.flight = Some(Flight(receiver.clone()));
     let want = want(policy, &state);
-    drop(state);
-    launch(lease, keeper, sender, want, None);
-    Instead::Await(Flight(receiver), How::Miss)
+    Instead::Await(take_off(lease, keeper, state, want, None), How::Miss)
 }
 
 fn want<S: Source>(policy: &Policy, state: &State<S>) -> Want {
@@ -110,15 +102,28 @@ fn want<S: Source>(policy: &Policy, state: &State<S>) -> Want {
 
 /// Starts a flight unless one is in the air.
 pub(super) fn start<S: Source>(lease: &Arc<Lease<S>>, keeper: &Arc<Keeper<S>>, urgency: Urgency) {
-    let mut state = lease.lock();
+    let state = lease.lock();
     if state.flight.is_some() {
         return;
     }
-    let (sender, receiver) = watch::channel(None);
-    state.flight = Some(Flight(receiver));
     let want = Want { urgency, ..want(&lease.source.policy(), &state) };
+    take_off(lease, keeper, state, want, None);
+}
+
+/// Puts a flight into the air, which all who come from now on can join, and gives a seat in it.
+fn take_off<S: Source>(
+    lease: &Arc<Lease<S>>,
+    keeper: &Arc<Keeper<S>>,
+    mut state: MutexGuard<'_, State<S>>,
+    want: Want,
+    not_before: Option<Moment>,
+) -> Flight<S::Item> {
+    let (sender, receiver) = watch::channel(None);
+    let flight = Flight(receiver);
+    state.flight = Some(flight.clone());
     drop(state);
-    launch(lease, keeper, sender, want, None);
+    launch(lease, keeper, sender, want, not_before);
+    flight
 }
 
 fn launch<S: Source>(

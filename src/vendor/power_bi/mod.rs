@@ -29,13 +29,16 @@ pub use reply::{Dataset, Report};
 /// What is left of the free trial allowance is none of our business for so long after it was used up.
 const EXHAUSTED_FOR: Duration = Duration::from_secs(60);
 
+/// Then one mint in this time finds out whether there is capacity again.
+const PROBED_EVERY: Duration = Duration::from_secs(5);
+
 /// One tenant.
 pub struct PowerBi {
     config: config::PowerBi,
     client: Client,
     entra: Entra,
     clock: Clock,
-    /// When the capacity was last found exhausted, which holds for the whole service principal.
+    /// Until when the capacity counts as exhausted, which holds for the whole service principal.
     exhausted: Mutex<Option<(Moment, Fault)>>,
 }
 
@@ -119,19 +122,22 @@ impl PowerBi {
         let mut noted = self.exhausted.lock().unwrap_or_else(PoisonError::into_inner);
         match fault {
             None => *noted = None,
-            Some(fault) if reply::is_exhaustion(fault) => *noted = Some((self.clock.now(), fault.clone())),
+            Some(fault) if reply::is_exhaustion(fault) => {
+                *noted = Some((self.clock.now().after(EXHAUSTED_FOR), fault.clone()));
+            }
             Some(_) => {}
         }
     }
 
-    /// When the time is over, one is let through to see, and the others wait for what it finds.
+    /// When the time is over, one is let through to see, and the others wait for what it finds; if that
+    /// is nothing about the capacity, the next one is let through soon.
     fn refuse_if_exhausted(&self) -> Result<(), Fault> {
         let now = self.clock.now();
         let mut noted = self.exhausted.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((at, fault)) = &mut *noted else { return Ok(()) };
-        let rest = EXHAUSTED_FOR.saturating_sub(now.since(*at));
+        let Some((until, fault)) = &mut *noted else { return Ok(()) };
+        let rest = until.since(now);
         if rest.is_zero() {
-            *at = now;
+            *until = now.after(PROBED_EVERY);
             return Ok(());
         }
         Err(fault.clone().remembered().retry_after(rest))

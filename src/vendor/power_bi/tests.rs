@@ -1,12 +1,17 @@
 //! The rows of `reference/powerbi-boldbi.md` section H that are about single messages of Power BI.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{BaseUrl, Environment, Item};
 use crate::model::Viewer;
-use crate::upstream::Reply;
+use crate::telemetry::Metrics;
+use crate::upstream::{Reply, Target};
+use crate::vendor::entra::{Endpoint, Entra, Identity, Managed};
+use crate::vendor::{Credential, Proof};
 
 const SENT: Moment = Moment { wall: 1_795_284_000_000_000_000, boot: 0 };
 
@@ -287,6 +292,45 @@ fn row_h40_an_exhausted_capacity_names_its_end_and_spares_what_is_held() {
     assert!(reply::is_exhaustion(&fault(403, &inside)));
     let denied = fault(403, &json!(null));
     assert!(!reply::is_exhaustion(&denied) && !denied.spares_held_tokens());
+}
+
+/// A tenant that nobody calls, by a clock that the test moves.
+fn tenant(clock: &Clock) -> PowerBi {
+    let text = "upstreams: {c: {kind: powerbi, api_url: \"http://127.0.0.1:1\", auth: {managed_identity: true}}}";
+    let config = config::from_text(text, &Environment::default()).unwrap();
+    let upstream = &config.upstreams["c"];
+    let config::System::PowerBi(system) = &upstream.system else { panic!("another kind") };
+    let client = || {
+        let metrics = Arc::new(Metrics::new().unwrap().upstream("c"));
+        Client::new(Target::new(upstream, &system.api), clock.clone(), metrics).unwrap()
+    };
+    let credential = Credential::new(String::new(), Proof::Presence, clock.clone());
+    let identity = Identity::Managed(Managed::new(None, Endpoint::Imds, credential));
+    PowerBi::new(system.clone(), client(), Entra::new(client(), system.entra.scope.clone(), identity), clock.clone())
+}
+
+#[test]
+fn row_h40_after_a_minute_one_finds_out_and_the_others_wait() {
+    let elapsed = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&elapsed);
+    let clock = Clock::driven_by(move || Duration::from_secs(seen.load(Ordering::Relaxed)));
+    let tenant = tenant(&clock);
+    let at = |seconds| {
+        elapsed.store(seconds, Ordering::Relaxed);
+        tenant.refuse_if_exhausted().is_ok()
+    };
+    let exhausted = fault(403, &said("Forbidden", "exceeded the amount of embed tokens that can be generated"));
+    assert!(at(0));
+    tenant.note_capacity(Some(&exhausted));
+    assert!(!at(0) && !at(59));
+    assert!(at(60) && !at(60) && !at(64), "one at a time");
+    // What the first one was refused for says nothing of the capacity.
+    tenant.note_capacity(Some(&fault(404, &json!(null))));
+    assert!(at(65) && !at(65));
+    tenant.note_capacity(Some(&exhausted));
+    assert!(!at(124) && at(125));
+    tenant.note_capacity(None);
+    assert!(at(125) && at(125));
 }
 
 #[test]
