@@ -3,6 +3,7 @@
 pub mod config;
 pub mod credentials;
 pub mod http;
+pub mod items;
 pub mod power_bi;
 pub mod process;
 pub mod sidecar;

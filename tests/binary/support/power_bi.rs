@@ -1,11 +1,9 @@
 //! A sidecar of Power BI: the upstream is `acme` and the embed `sales`, as everywhere in these tests.
 
-use sidemint::emulator::{
-    DatasetKind, EntraSettings, JournalEntry, Operation, PowerBiReport, PowerBiSettings, ReportKind,
-    Settings as Vendors,
-};
+use sidemint::emulator::{EntraSettings, JournalEntry, Operation, PowerBiSettings, Settings as Vendors};
 
 use super::config::Files;
+pub use super::items::{RLS, plain, secured};
 use super::{Settings, Sidecar, Vendor};
 
 /// What a test changes of the usual config. Each text goes into its section as it is, in flow style.
@@ -19,14 +17,6 @@ pub struct PowerBi {
     pub upstream: String,
     pub embed: String,
 }
-
-/// A report and its dataset.
-pub struct On {
-    pub report: String,
-    pub dataset: String,
-}
-
-pub const RLS: &str = "rls: {username: viewer.value, roles: [Customer]}";
 
 impl PowerBi {
     /// The report with row-level security, and the emulator's secret, which is in the file `secret`.
@@ -84,22 +74,4 @@ pub fn asked(vendor: &Vendor, operation: Operation) -> Vec<JournalEntry> {
 /// A vendor with this tenant.
 pub fn tenant(entra: EntraSettings) -> Vendor {
     Vendor::with(Vendors { entra, ..Vendors::default() })
-}
-
-fn on(kind: impl Fn(&DatasetKind) -> bool) -> On {
-    let settings = PowerBiSettings::default();
-    let dataset = settings.datasets.iter().find(|one| kind(&one.kind)).expect("a dataset of that kind").id.clone();
-    let shows = |one: &&PowerBiReport| one.kind == ReportKind::Interactive(dataset.clone());
-    let report = settings.reports.iter().find(shows).expect("a report on it").id.clone();
-    On { report, dataset }
-}
-
-/// Without row-level security.
-pub fn plain() -> On {
-    on(|kind| *kind == DatasetKind::Plain)
-}
-
-/// With row-level security by roles.
-pub fn secured() -> On {
-    on(|kind| matches!(kind, DatasetKind::Secured { roles } if !roles.is_empty()))
 }

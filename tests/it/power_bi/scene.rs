@@ -4,14 +4,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use sidemint::emulator::{
-    DatasetKind, Emulator, EntraSettings, JournalEntry, Operation, PowerBiReport, PowerBiSettings, ReportKind, Settings,
-};
+use sidemint::emulator::{Emulator, EntraSettings, JournalEntry, Operation, PowerBiSettings, ReportKind, Settings};
 
 use crate::support::{Reply, Setup, Stage};
+pub use items::{On, RLS, plain, secured};
 
-/// Row-level security by the viewer's value.
-pub const RLS: &str = "rls: {username: viewer.value, roles: [Customer]}";
+#[path = "../../binary/support/items.rs"]
+mod items;
 
 /// What a sidecar is told. By default `sales` is a report on a dataset with row-level security.
 #[derive(Clone)]
@@ -21,12 +20,6 @@ pub struct PowerBi {
     embeds: Vec<(String, String)>,
     entra: EntraSettings,
     variables: Vec<(String, String)>,
-}
-
-/// An item and the dataset that it shows.
-pub struct On {
-    pub report: String,
-    pub dataset: String,
 }
 
 impl Default for PowerBi {
@@ -127,24 +120,6 @@ impl PowerBi {
 
 pub fn workspace() -> String {
     PowerBiSettings::default().workspace_id
-}
-
-fn on(kind: impl Fn(&DatasetKind) -> bool) -> On {
-    let settings = PowerBiSettings::default();
-    let dataset = settings.datasets.iter().find(|one| kind(&one.kind)).expect("a dataset of that kind").id.clone();
-    let shows = |one: &&PowerBiReport| one.kind == ReportKind::Interactive(dataset.clone());
-    let report = settings.reports.iter().find(shows).expect("a report on it").id.clone();
-    On { report, dataset }
-}
-
-/// Without row-level security.
-pub fn plain() -> On {
-    on(|kind| *kind == DatasetKind::Plain)
-}
-
-/// With row-level security by roles.
-pub fn secured() -> On {
-    on(|kind| matches!(kind, DatasetKind::Secured { roles } if !roles.is_empty()))
 }
 
 /// A paginated report, on this dataset or on none of Power BI.
