@@ -11,7 +11,7 @@ const EMBED = env.EMBED ?? "default";
 const page = readFileSync(new URL("page.html", import.meta.url));
 // The vendor's browser client: the URL of its module, as the vendor's page on embedding gives it. Unset: the demo's.
 const CLIENT = env.AIBI_CLIENT;
-const standIn = CLIENT ? null : readFileSync(new URL("../../src/demo/embed-client.js", import.meta.url));
+const standIn = CLIENT ? null : readFileSync(new URL("../../src/demo/page/embed-client.js", import.meta.url));
 
 // Who looks. Yours comes from the session of a signed-in user, never from what the browser says.
 function viewerOf(_request) {

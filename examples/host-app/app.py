@@ -9,7 +9,7 @@ SIDECAR = urllib.parse.urlsplit(os.environ.get("SIDEMINT_URL", "http://127.0.0.1
 EMBED = os.environ.get("EMBED", "default")
 # The vendor's browser client: the URL of its module, as the vendor's page on embedding gives it. Unset: the demo's.
 CLIENT = os.environ.get("AIBI_CLIENT")
-STAND_IN = HERE / "../../src/demo/embed-client.js"
+STAND_IN = HERE / "../../src/demo/page/embed-client.js"
 
 
 def viewer_of(request):

@@ -38,10 +38,14 @@ fn warn_of_upstream(upstream: &Upstream) {
 }
 
 fn warn_of_embed(embed: &Embed) {
-    if let Item::PowerBi(item) = &embed.item
-        && item.rls.is_none()
-    {
-        say(&format!("warn  embed {} has no rls: every viewer sees the same rows", embed.name));
+    let Item::PowerBi(item) = &embed.item else { return };
+    let name = &embed.name;
+    if item.rls.is_none() {
+        say(&format!("warn  embed {name} has no rls: every viewer sees the same rows"));
+    }
+    let minutes = item.lifetime_minutes.map(|minutes| Duration::from_secs(60 * u64::from(minutes)));
+    if minutes.is_some_and(|lifetime| lifetime < embed.min_ttl) {
+        say(&format!("warn  embed {name} has a lifetime below its min_ttl, which no token can then keep"));
     }
 }
 

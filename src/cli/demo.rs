@@ -1,4 +1,4 @@
-//! `sidemint demo`: a fake vendor, the sidecar, and a small app that somebody could have.
+//! `sidemint demo`: fake vendors, the sidecar, and a small app that somebody could have.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::Failure;
 use crate::app::App;
 use crate::config::{self, Environment};
 use crate::demo::{Host, HostSettings};
-use crate::emulator::{DatabricksSettings, Emulator, Settings};
+use crate::emulator::{DatasetKind, Emulator, PowerBiDataset, PowerBiReport, ReportKind, Settings};
 use crate::telemetry::log;
 
 #[derive(clap::Args)]
@@ -19,9 +19,11 @@ pub(super) struct Args {
 
 pub(super) async fn demo(args: Args) -> Result<(), Failure> {
     let emulator = Emulator::start(Settings::default()).await.map_err(anyhow::Error::from)?;
-    let secret = [("DATABRICKS_CLIENT_SECRET", emulator.databricks().client_secret.as_str())];
-    let environment = Environment::from(secret);
-    let config = config::from_text(&sidecar_config(&emulator.url(), emulator.databricks()), &environment)
+    let environment = Environment::from([
+        ("DATABRICKS_CLIENT_SECRET", emulator.databricks().client_secret.as_str()),
+        ("ENTRA_CLIENT_SECRET", emulator.entra().client_secret.as_str()),
+    ]);
+    let config = config::from_text(&sidecar_config(&emulator), &environment)
         .map_err(|problems| Failure::Usage(problems.iter().map(ToString::to_string).collect()))?;
     log::start(&config.log);
     let app = App::start(config, environment).await.map_err(anyhow::Error::msg)?;
@@ -40,7 +42,7 @@ pub(super) async fn demo(args: Args) -> Result<(), Failure> {
     println!("  sidecar      {sidecar_url}");
     println!("  its status   {admin_url}/status");
     println!("  its metrics  {admin_url}/metrics");
-    println!("  fake vendor  {}\n", emulator.url());
+    println!("  fake vendors {}\n", emulator.url());
     println!("Ask for a token yourself:\n");
     println!("    curl -H 'Sidemint-Request: true' -H 'Content-Type: application/json' \\");
     println!(
@@ -57,27 +59,49 @@ pub(super) async fn demo(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `min_ttl` is as low as the vendor's page client allows, so that the page's switch to short
-/// token lives shows renewals within seconds; `max_wait` lets a burst of 100 loads all start, and
-/// the quarter of a second that its window is longer than the vendor's is for the browser, which
-/// first fetches the page that then loads.
-fn sidecar_config(url: &str, databricks: &DatabricksSettings) -> String {
+/// Each `min_ttl` is as low as the vendor's page client, or its sample page, renews, so that the page's switch to short
+/// token lives shows renewals within seconds; `max_wait` lets a burst of 100 loads all start, and the quarter of a
+/// second that its window is longer than the vendor's is for the browser, which first fetches the page that then loads.
+/// `stale_until` is as high as it goes, so that an outage reaches the pages of both vendors, which then wait.
+fn sidecar_config(emulator: &Emulator) -> String {
+    let (url, databricks, entra, powerbi) =
+        (emulator.url(), emulator.databricks(), emulator.entra(), emulator.powerbi());
     let dashboard = databricks.dashboards.first().map(|dashboard| dashboard.id.as_str()).unwrap_or_default();
+    // The first one whose rows depend on who looks, by a role.
+    let by_role =
+        |dataset: &&PowerBiDataset| matches!(&dataset.kind, DatasetKind::Secured { roles } if !roles.is_empty());
+    let dataset = powerbi.datasets.iter().find(by_role).map(|dataset| dataset.id.as_str()).unwrap_or_default();
+    let shows = |report: &&PowerBiReport| matches!(&report.kind, ReportKind::Interactive(shown) if shown == dataset);
+    let report = powerbi.reports.iter().find(shows).map(|report| report.id.as_str()).unwrap_or_default();
     format!(
         "
 server: {{listen: \"127.0.0.1:0\"}}
 admin: {{listen: \"127.0.0.1:0\"}}
 log: {{level: error, format: text, audit: false}}
 upstreams:
-  demo:
+  lakehouse:
     kind: databricks
     host: {url}
     workspace_id: \"{}\"
     auth: {{client_id: \"{}\", client_secret_env: DATABRICKS_CLIENT_SECRET}}
     load_limit: {{window: 1250ms, max_wait: 10s}}
+  fabric:
+    kind: powerbi
+    tenant_id: \"{}\"
+    authority: {url}
+    api_url: {url}
+    app_url: {url}
+    auth: {{client_id: \"{}\", client_secret_env: ENTRA_CLIENT_SECRET}}
 embeds:
-  sales: {{upstream: demo, dashboard_id: \"{dashboard}\", min_ttl: 301s}}
+  sales: {{upstream: lakehouse, dashboard_id: \"{dashboard}\", min_ttl: 301s}}
+  finance:
+    upstream: fabric
+    workspace_id: \"{}\"
+    report_id: \"{report}\"
+    rls: {{username: viewer.value, roles: [Customer]}}
+    min_ttl: 601s
+    stale_until: 601s
 ",
-        databricks.workspace_id, databricks.client_id
+        databricks.workspace_id, databricks.client_id, entra.tenant_id, entra.client_id, powerbi.workspace_id
     )
 }

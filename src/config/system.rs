@@ -77,6 +77,17 @@ impl System {
         }
     }
 
+    /// Whether `other` has us as the same principal, so that its service token is ours.
+    pub fn is_same_principal(&self, other: &System) -> bool {
+        match (self, other) {
+            (System::Databricks(one), System::Databricks(other)) => {
+                one.host == other.host && one.client_id == other.client_id && one.proof == other.proof
+            }
+            (System::PowerBi(one), System::PowerBi(other)) => one.entra == other.entra,
+            _ => false,
+        }
+    }
+
     /// What a limit on loads belongs to: a Databricks workspace has a host of its own, the tenants
     /// of Power BI share one.
     pub fn workspace(&self) -> String {

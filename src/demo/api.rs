@@ -14,14 +14,25 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::App;
 use super::burst::{self, Lines};
 use super::sidecar::Answer;
-use crate::emulator::Operation;
+use super::vendors::VENDORS;
+use super::{App, Embed};
 
 type Reply = Response<Either<Full<Bytes>, Lines>>;
 
 const MAX_BODY: usize = 16 << 10;
+const NO_EMBED: &str = "the app has no such embed";
+
+/// The page's modules.
+const SCRIPTS: [(&str, &str); 6] = [
+    ("/page.js", include_str!("page/page.js")),
+    ("/common.js", include_str!("page/common.js")),
+    ("/burst.js", include_str!("page/burst.js")),
+    ("/vendors.js", include_str!("page/vendors.js")),
+    ("/embed-client.js", include_str!("page/embed-client.js")),
+    ("/report-client.js", include_str!("page/report-client.js")),
+];
 
 /// The page wants a token for the viewer who is signed in.
 #[derive(Deserialize)]
@@ -48,8 +59,8 @@ struct OutageAsk {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LifeAsk {
-    /// None restores the normal life.
-    seconds: Option<u64>,
+    /// When the page is to renew tokens, in seconds after their issue; none restores the normal life.
+    renew_after: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -81,18 +92,22 @@ pub(super) async fn answer(app: Arc<App>, request: Request<Incoming>) -> Result<
 fn get(app: &App, path: &str) -> Reply {
     match path {
         "/" => page(app),
-        "/page.css" => file("text/css; charset=utf-8", include_str!("page.css")),
-        "/page.js" => file("text/javascript; charset=utf-8", include_str!("page.js")),
-        "/embed-client.js" => file("text/javascript; charset=utf-8", include_str!("embed-client.js")),
+        "/page.css" => file("text/css; charset=utf-8", include_str!("page/page.css")),
         "/api/viewers" => reply(&json!({
             "viewers": app.settings.viewers,
-            "embeds": app.settings.embeds,
+            "embeds": app.settings.embeds.iter().map(shown).collect::<Vec<_>>(),
             "sidecar_url": app.settings.sidecar_url,
             "status_url": format!("{}/status", app.settings.admin_url),
             "emulator_url": app.emulator.url(),
         })),
         "/api/stats" => reply(&stats(app)),
-        _ => refused(StatusCode::NOT_FOUND, "no such page"),
+        _ => {
+            let script = SCRIPTS.iter().find(|(name, _)| *name == path);
+            script.map_or_else(
+                || refused(StatusCode::NOT_FOUND, "no such page"),
+                |(_, text)| file("text/javascript; charset=utf-8", text),
+            )
+        }
     }
 }
 
@@ -104,7 +119,10 @@ async fn post(app: &Arc<App>, path: &str, body: &Bytes) -> Result<Reply, serde_j
         }
         "/api/burst" => {
             let ask: BurstAsk = read(body)?;
-            let lines = burst::fire(app, embed(app, ask.embed.as_deref()), ask.count.min(burst::MOST));
+            let Some(embed) = embed(app, ask.embed.as_deref()) else {
+                return Ok(refused(StatusCode::NOT_FOUND, NO_EMBED));
+            };
+            let lines = burst::fire(app, embed, ask.count.min(burst::MOST));
             let mut reply = Response::new(Either::Right(lines));
             set(&mut reply, CONTENT_TYPE, "application/x-ndjson");
             Ok(reply)
@@ -114,18 +132,22 @@ async fn post(app: &Arc<App>, path: &str, body: &Bytes) -> Result<Reply, serde_j
             Ok(reply(&stats(app)))
         }
         "/api/token-life" => {
-            app.set_token_life(read::<LifeAsk>(body)?.seconds.map(Duration::from_secs));
+            app.set_renewal(read::<LifeAsk>(body)?.renew_after.map(Duration::from_secs));
             Ok(reply(&stats(app)))
         }
         _ => Ok(refused(StatusCode::NOT_FOUND, "no such endpoint")),
     }
 }
 
-/// One of the embeds that the app has; the first where none, or no such one, is named.
-fn embed<'a>(app: &'a App, named: Option<&str>) -> &'a str {
-    let embeds = &app.settings.embeds;
-    let found = embeds.iter().find(|embed| Some(embed.as_str()) == named).or_else(|| embeds.first());
-    found.map_or("default", String::as_str)
+/// One of the embeds that the app has; the first where none is named.
+fn embed<'a>(app: &'a App, named: Option<&str>) -> Option<&'a Embed> {
+    let mut embeds = app.settings.embeds.iter();
+    embeds.find(|embed| named.is_none_or(|name| embed.name == name))
+}
+
+/// What the page has to know of an embed before it has a token.
+fn shown(embed: &Embed) -> Value {
+    json!({"name": embed.name, "kind": embed.kind, "vendor": embed.kind.vendor().name})
 }
 
 /// The page names who is signed in, which stands for the session cookie of a real app. What that viewer may see is
@@ -134,15 +156,18 @@ async fn token(app: &App, ask: &TokenAsk) -> Reply {
     let Some(viewer) = app.settings.viewers.iter().find(|viewer| viewer.id == ask.viewer) else {
         return refused(StatusCode::FORBIDDEN, "nobody of that id is signed in");
     };
+    let Some(embed) = embed(app, ask.embed.as_deref()) else {
+        return refused(StatusCode::NOT_FOUND, NO_EMBED);
+    };
     let (purpose, is_load) = match ask.purpose {
         Purpose::Load => ("load", true),
         Purpose::Renew => ("renew", false),
     };
     let id = app.session_id(&viewer.id);
-    match app.sidecar.token(embed(app, ask.embed.as_deref()), &id, &viewer.value, purpose).await {
+    match app.sidecar.token(&embed.name, &id, &viewer.value, purpose).await {
         Ok(answer) => {
             if is_load && answer.status.is_success() {
-                app.count_view();
+                app.count_view(embed.kind);
             }
             passed_on(answer)
         }
@@ -164,31 +189,44 @@ fn passed_on(answer: Answer) -> Reply {
     reply
 }
 
-/// The scoreboard. The vendor's example app makes three calls for each view.
+/// The scoreboard, in all and of each vendor.
 fn stats(app: &App) -> Value {
-    let count = |operation| app.emulator.count(operation);
-    let [service_token, token_info, mint] = [Operation::ServiceToken, Operation::TokenInfo, Operation::Mint].map(count);
-    let views = app.views.load(Ordering::Relaxed);
-    let (outage, life) = {
+    let (mut views, mut calls, mut example) = (0, 0, 0);
+    let vendors = VENDORS.iter().zip(&app.views).map(|(vendor, seen)| {
+        let (seen, made) = (seen.load(Ordering::Relaxed), vendor.calls_made(&app.emulator));
+        views += seen;
+        calls += made;
+        example += vendor.example_calls * seen;
+        let by_call: Value = (vendor.calls.iter())
+            .map(|(operation, name)| ((*name).to_owned(), Value::from(app.emulator.count(*operation))))
+            .collect();
+        json!({
+            "kind": vendor.kind, "name": vendor.name, "views": seen, "calls": made, "by_call": by_call,
+            "example_calls_per_view": vendor.example_calls, "renewed_before": vendor.renewed_before.as_secs(),
+            "loads_per_second": (vendor.loads_per_second)(&app.emulator),
+        })
+    });
+    let vendors: Vec<Value> = vendors.collect();
+    let (outage, renew_after) = {
         let switches = app.switches();
-        (!switches.outage.is_empty(), switches.token_life)
+        (!switches.outage.is_empty(), switches.renew_after)
     };
     json!({
         "views": views,
-        "upstream": {"service_token": service_token, "token_info": token_info, "mint": mint},
-        "upstream_calls": service_token + token_info + mint,
-        "vendor_example_calls": 3 * views,
+        "vendors": vendors,
+        "upstream_calls": calls,
+        "vendor_example_calls": example,
         "loads": app.emulator.loads(),
         "faults": app.emulator.faults().len(),
         "outage": outage,
-        "token_life": life.map(|life| life.as_secs()),
+        "renew_after": renew_after.map(|after| after.as_secs()),
     })
 }
 
 /// The page may frame the vendor and nobody else. The vendor's page learns from the referrer whom to talk to, so the
 /// referrer must not be hidden.
 fn page(app: &App) -> Reply {
-    let mut reply = file("text/html; charset=utf-8", include_str!("page.html"));
+    let mut reply = file("text/html; charset=utf-8", include_str!("page/index.html"));
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
          frame-src {}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::App;
+use super::{App, Embed};
 
 /// More than this is no demonstration.
 pub(super) const MOST: u32 = 500;
@@ -27,12 +27,12 @@ pub(super) struct Lines {
 }
 
 /// Lets `count` viewers loose at once.
-pub(super) fn fire(app: &Arc<App>, embed: &str, count: u32) -> Lines {
+pub(super) fn fire(app: &Arc<App>, embed: &Embed, count: u32) -> Lines {
     let (sender, received) = mpsc::unbounded_channel();
     let began = Instant::now();
     let mut viewers = JoinSet::new();
     for place in 0..count {
-        let (app, sender, embed) = (Arc::clone(app), sender.clone(), embed.to_owned());
+        let (app, sender, embed) = (Arc::clone(app), sender.clone(), embed.clone());
         viewers.spawn(async move {
             let line = view(&app, &embed, place, began).await;
             // Fails only when the page is gone.
@@ -42,12 +42,12 @@ pub(super) fn fire(app: &Arc<App>, embed: &str, count: u32) -> Lines {
     Lines { received, _viewers: viewers }
 }
 
-async fn view(app: &App, embed: &str, place: u32, began: Instant) -> Value {
+async fn view(app: &App, embed: &Embed, place: u32, began: Instant) -> Value {
     // The same viewers each time: a second burst is all hits, and still no faster than the vendor allows.
     let id = app.session_id(&format!("v-burst-{place}"));
     let values = &app.settings.viewers;
     let value = values.get(place as usize % values.len().max(1)).map_or("emea", |viewer| viewer.value.as_str());
-    let answer = match app.sidecar.token(embed, &id, value, "load").await {
+    let answer = match app.sidecar.token(&embed.name, &id, value, "load").await {
         Ok(answer) => answer,
         Err(error) => return json!({"place": place, "status": 0, "error": error.to_string()}),
     };
@@ -55,9 +55,9 @@ async fn view(app: &App, embed: &str, place: u32, began: Instant) -> Value {
     if !answer.status.is_success() {
         return json!({"place": place, "at_ms": at_ms, "status": answer.status.as_u16()});
     }
-    app.count_view();
+    app.count_view(embed.kind);
     let token: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let load = app.sidecar.load(&token).await.map_or(0, |status| status.as_u16());
+    let load = app.sidecar.load(embed.kind.vendor(), &token).await.map_or(0, |status| status.as_u16());
     json!({
         "place": place, "at_ms": at_ms, "status": answer.status.as_u16(), "load": load,
         "server_timing": answer.server_timing,

@@ -2,11 +2,11 @@
 //!
 //! It plays the part of the customer: a page for the browser, and a server that knows who is signed in and asks the
 //! sidecar for that viewer's token, over HTTP and nothing else. Its buttons act on the [`Emulator`]: a vendor outage, a
-//! short token life, a burst of viewers.
+//! short token life, a burst of viewers. What differs between vendors is in one table, `vendors`.
 //!
 //! ```text
-//! browser ── page.js, embed-client.js ──> Host ── POST /v1/embeds/{embed}/token ──> sidecar ──> Emulator
-//!    └────────────────── iframe: /embed/dashboardsv3/{id}#token=… ───────────────────────────────┘
+//! browser ── page.js, vendors.js ──> Host ── POST /v1/embeds/{embed}/token ──> sidecar ──> Emulator
+//!    └────────────────── iframe: a dashboard or report with its token ─────────────────────┘
 //! ```
 
 mod api;
@@ -14,6 +14,7 @@ mod burst;
 mod sidecar;
 #[cfg(test)]
 mod tests;
+mod vendors;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -32,6 +33,8 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::emulator::{Emulator, Fault};
 use sidecar::Sidecar;
+pub use vendors::Kind;
+use vendors::VENDORS;
 
 /// Where the host app listens and whom it talks to.
 #[derive(Clone, Debug)]
@@ -43,7 +46,7 @@ pub struct HostSettings {
     /// The sidecar's admin listener; the page links to its status.
     pub admin_url: String,
     /// The embeds to choose from, as the sidecar's config names them; the first is shown first.
-    pub embeds: Vec<String>,
+    pub embeds: Vec<Embed>,
     /// Who can be signed in.
     pub viewers: Vec<Viewer>,
 }
@@ -54,9 +57,26 @@ impl Default for HostSettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             sidecar_url: "http://127.0.0.1:8190".to_owned(),
             admin_url: "http://127.0.0.1:8191".to_owned(),
-            embeds: vec!["sales".to_owned()],
+            embeds: vec![Embed::new("sales", Kind::Databricks), Embed::new("finance", Kind::PowerBi)],
             viewers: Viewer::samples(),
         }
+    }
+}
+
+/// Something that the app shows.
+#[derive(Clone, Debug)]
+pub struct Embed {
+    /// What the sidecar's config calls it.
+    pub name: String,
+    /// Whose it is.
+    pub kind: Kind,
+}
+
+impl Embed {
+    /// An embed of this name.
+    #[must_use]
+    pub fn new(name: &str, kind: Kind) -> Self {
+        Self { name: name.to_owned(), kind }
     }
 }
 
@@ -107,10 +127,9 @@ impl Host {
         let addr = listener.local_addr()?;
         let app = Arc::new(App {
             sidecar: Sidecar::new(settings.sidecar_url.clone()),
-            normal_life: emulator.databricks().token_life,
             settings,
             emulator,
-            views: AtomicU64::new(0),
+            views: Default::default(),
             sessions: AtomicU64::new(0),
             switches: Mutex::default(),
         });
@@ -143,11 +162,10 @@ struct App {
     settings: HostSettings,
     emulator: Arc<Emulator>,
     sidecar: Sidecar,
-    /// Dashboards shown since the start.
-    views: AtomicU64,
+    /// What was shown since the start, of each vendor.
+    views: [AtomicU64; VENDORS.len()],
     /// Part of the viewer ids that are sent on: see [`App::new_sessions`].
     sessions: AtomicU64,
-    normal_life: Duration,
     switches: Mutex<Switches>,
 }
 
@@ -156,12 +174,13 @@ struct App {
 struct Switches {
     /// The numbers of the faults that make the outage.
     outage: Vec<u64>,
-    token_life: Option<Duration>,
+    /// How long after their issue the page renews tokens.
+    renew_after: Option<Duration>,
 }
 
 impl App {
-    fn count_view(&self) {
-        self.views.fetch_add(1, Ordering::Relaxed);
+    fn count_view(&self, kind: Kind) {
+        self.views[kind.place()].fetch_add(1, Ordering::Relaxed);
     }
 
     /// The id of a viewer in the present session.
@@ -177,21 +196,24 @@ impl App {
         self.sessions.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The vendor stops, or goes on, issuing tokens. Dashboards that are open keep their data.
+    /// All vendors stop, or go on, issuing tokens. Dashboards that are open keep their data.
     fn set_outage(&self, on: bool) {
         let mut switches = self.switches();
         for fault in switches.outage.drain(..) {
             self.emulator.remove_fault(fault);
         }
         if on {
-            let down = |operation| self.emulator.inject(Fault::status(operation, 503));
-            switches.outage = ["token", "token_info"].map(down).into();
+            let failing = VENDORS.iter().flat_map(|vendor| vendor.outage);
+            switches.outage = failing.map(|operation| self.emulator.inject(Fault::status(operation, 503))).collect();
         }
     }
 
-    fn set_token_life(&self, life: Option<Duration>) {
-        self.emulator.set_token_life(life.unwrap_or(self.normal_life));
-        self.switches().token_life = life;
+    /// Tokens live so long that a page renews them after this time, or as long as usual.
+    fn set_renewal(&self, after: Option<Duration>) {
+        for vendor in &VENDORS {
+            (vendor.set_life)(&self.emulator, after.map(|after| vendor.renewed_before + after));
+        }
+        self.switches().renew_after = after;
         self.new_sessions();
     }
 

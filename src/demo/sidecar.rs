@@ -3,13 +3,15 @@
 use std::fmt::{self, Debug};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
+
+use super::vendors::Vendor;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
@@ -41,7 +43,7 @@ impl Sidecar {
         Self { url, client: Client::builder(TokioExecutor::new()).build(connector) }
     }
 
-    /// A token for one viewer: the one call that replaces the vendor's three.
+    /// A token for one viewer: the one call that replaces the vendor's several.
     pub async fn token(&self, embed: &str, id: &str, value: &str, purpose: &str) -> Result<Answer, Failure> {
         let body = json!({"viewer": {"id": id, "value": value}, "purpose": purpose}).to_string();
         let request = Request::post(format!("{}/v1/embeds/{embed}/token", self.url))
@@ -52,13 +54,8 @@ impl Sidecar {
     }
 
     /// Starts a dashboard as a browser does with the token that it was given.
-    pub async fn load(&self, token: &Value) -> Result<StatusCode, Failure> {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let (vendor, dashboard) = (text(&token["embed"]["instance_url"]), text(&token["embed"]["dashboard_id"]));
-        let request = Request::post(format!("{vendor}/api/emulator/dashboards/{dashboard}/load"))
-            .header(AUTHORIZATION, format!("Bearer {}", text(&token["access_token"])))
-            .body(Full::default())?;
-        Ok(self.send(request).await?.status)
+    pub async fn load(&self, vendor: &Vendor, token: &Value) -> Result<StatusCode, Failure> {
+        Ok(self.send((vendor.load)(token)?).await?.status)
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {

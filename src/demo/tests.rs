@@ -83,13 +83,33 @@ async fn the_server_decides_what_the_viewer_sees_and_passes_the_answer_on() {
         assert_eq!(json(sent), json!({"viewer": {"id": "v-1002", "value": "amer"}, "purpose": "load"}));
         let (_, stats) = ask(&host, "GET /api/stats", "").await;
         assert_eq!((&json(&stats)["views"], &json(&stats)["vendor_example_calls"]), (&1.into(), &3.into()));
-        for bad in
-            [r#"{"viewer": "v-9", "purpose": "load"}"#, r#"{"viewer": "v-1002", "value": "emea", "purpose": "load"}"#]
-        {
+        for bad in [
+            r#"{"viewer": "v-9", "purpose": "load"}"#,
+            r#"{"viewer": "v-1002", "value": "emea", "purpose": "load"}"#,
+            r#"{"viewer": "v-1002", "embed": "unheard-of", "purpose": "load"}"#,
+        ] {
             let (head, _) = ask(&host, "POST /api/token", bad).await;
             assert!(head.starts_with("HTTP/1.1 40"), "{head}");
         }
         assert!(asked.try_recv().is_err());
+    };
+    local.run_until(test).await;
+}
+
+#[tokio::test]
+async fn each_vendor_is_scored_by_its_own_example() {
+    let local = tokio::task::LocalSet::new();
+    let test = async {
+        let (url, mut asked) = scripted_sidecar(TOKEN).await.expect("a sidecar");
+        let (host, _emulator) = host(url).await;
+        ask(&host, "POST /api/token", r#"{"viewer": "v-1001", "embed": "finance", "purpose": "load"}"#).await;
+        ask(&host, "POST /api/token", r#"{"viewer": "v-1001", "embed": "finance", "purpose": "renew"}"#).await;
+        assert!(asked.recv().await.expect("one request").starts_with("POST /v1/embeds/finance/token"));
+        let (_, stats) = ask(&host, "GET /api/stats", "").await;
+        let stats = json(&stats);
+        assert_eq!((&stats["views"], &stats["vendor_example_calls"]), (&1.into(), &6.into()));
+        let seen: Vec<_> = stats["vendors"].as_array().expect("vendors").iter().map(|one| &one["views"]).collect();
+        assert_eq!(seen, [&json!(0), &json!(1)]);
     };
     local.run_until(test).await;
 }
@@ -114,11 +134,12 @@ async fn a_refusal_keeps_its_retry_after() {
 async fn the_switches_act_on_the_emulator_and_are_taken_back() {
     let (host, emulator) = host("http://127.0.0.1:1".to_owned()).await;
     ask(&host, "POST /api/outage", r#"{"on": true}"#).await;
-    assert_eq!(emulator.faults().len(), 2);
+    // Two for each vendor.
+    assert_eq!(emulator.faults().len(), 4);
     let (_, stats) = ask(&host, "POST /api/outage", r#"{"on": false}"#).await;
     assert_eq!((emulator.faults().len(), &json(&stats)["outage"]), (0, &false.into()));
-    let (_, stats) = ask(&host, "POST /api/token-life", r#"{"seconds": 320}"#).await;
-    assert_eq!(json(&stats)["token_life"], 320);
+    let (_, stats) = ask(&host, "POST /api/token-life", r#"{"renew_after": 20}"#).await;
+    assert_eq!(json(&stats)["renew_after"], 20);
     let (head, _) = ask(&host, "POST /api/token", r#"{"viewer": "v-1001", "purpose": "load"}"#).await;
     assert!(head.starts_with("HTTP/1.1 503"), "{head}");
 }
@@ -129,7 +150,7 @@ async fn the_page_may_frame_the_vendor_and_shows_its_referrer() {
     let (head, _) = ask(&host, "GET /", "").await;
     assert!(head.contains(&format!("frame-src {};", emulator.url())), "{head}");
     assert!(head.contains("referrer-policy: strict-origin-when-cross-origin"), "{head}");
-    for file in ["/page.css", "/page.js", "/embed-client.js", "/api/viewers"] {
+    for file in ["/page.css", "/page.js", "/vendors.js", "/api/viewers"] {
         assert!(ask(&host, &format!("GET {file}"), "").await.0.starts_with("HTTP/1.1 200"));
     }
 }

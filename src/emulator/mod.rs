@@ -103,7 +103,7 @@ impl Emulator {
             ca_pem: tls.as_ref().map(|tls| tls.ca_pem.clone()),
             journal: Journal::default(),
             faults: Faults::default(),
-            databricks: Workspace::new(settings.databricks, settings.app.client_id)?,
+            databricks: Workspace::new(settings.databricks, settings.app.client_id),
             app: App { url: url(app_addr, settings.tls), request_limit: settings.app.request_limit },
             entra: Directory::new(settings.entra)?,
             powerbi: PowerBi::new(settings.powerbi),

@@ -5,10 +5,11 @@
 //! anew in a follower (two mints for 51 callers), and when the work panics, every waiter runs it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{Grant, How, Keeper, Lease, Policy, Source, Want, judge, lost};
+use super::{Grant, How, Keeper, Lease, Policy, Source, State, Verdict, Want, judge, lost};
 use crate::model::{Code, Fault, Lifetime, Moment, Urgency};
 
 type Landing<T> = Option<Result<Grant<T>, Fault>>;
@@ -51,10 +52,56 @@ pub(super) fn join_or_start<S: Source>(
     // An issuer whose things die within the floor is still asked once per floor only.
     let landed = state.landed.filter(|_| state.was_short_from_the_start(policy));
     let not_before = landed.map(|landed| landed.after(keeper.rhythm().floor));
+    let want = want(policy, &state);
     drop(state);
-    let want = Want { urgency: Urgency::Waited, life: policy.min_ttl.max(policy.asked) };
     launch(lease, keeper, sender, want, not_before);
     (Flight(receiver), How::Miss)
+}
+
+/// What there is in place of a refused value.
+pub(super) enum Instead<T> {
+    /// What this flight brings.
+    Await(Flight<T>, How),
+    /// Another value, already.
+    Newer,
+    /// Nothing: one was replaced a moment ago.
+    TooSoon,
+}
+
+/// Not twice within this time.
+const REPLACED_EVERY: Duration = Duration::from_secs(30);
+
+/// Sees to another value than the refused one, without regard to the floor between two fetches.
+pub(super) fn in_place_of<S: Source>(
+    lease: &Arc<Lease<S>>,
+    keeper: &Arc<Keeper<S>>,
+    policy: &Policy,
+    refused: &Arc<S::Item>,
+) -> Instead<S::Item> {
+    let now = keeper.clock().now();
+    let mut state = lease.lock();
+    if !state.held.as_ref().is_some_and(|held| Arc::ptr_eq(&held.item, refused)) {
+        return Instead::Newer;
+    }
+    if let Some(flight) = &state.flight {
+        return Instead::Await(flight.clone(), How::Coalesced);
+    }
+    let recently = state.replaced.is_some_and(|then| now.since(then) < REPLACED_EVERY);
+    if recently || matches!(state.hushed(now), Verdict::Refuse(_)) {
+        return Instead::TooSoon;
+    }
+    state.replaced = Some(now);
+    let (sender, receiver) = watch::channel(None);
+    state.flight = Some(Flight(receiver.clone()));
+    let want = want(policy, &state);
+    drop(state);
+    launch(lease, keeper, sender, want, None);
+    Instead::Await(Flight(receiver), How::Miss)
+}
+
+fn want<S: Source>(policy: &Policy, state: &State<S>) -> Want {
+    let held = state.held.as_ref().map(|held| held.lifetime);
+    Want { urgency: Urgency::Waited, life: policy.min_ttl.max(policy.asked), held }
 }
 
 /// Starts a flight unless one is in the air.
@@ -65,8 +112,8 @@ pub(super) fn start<S: Source>(lease: &Arc<Lease<S>>, keeper: &Arc<Keeper<S>>, u
     }
     let (sender, receiver) = watch::channel(None);
     state.flight = Some(Flight(receiver));
+    let want = Want { urgency, ..want(&lease.source.policy(), &state) };
     drop(state);
-    let want = Want { urgency, life: lease.source.policy().min_ttl };
     launch(lease, keeper, sender, want, None);
 }
 
@@ -137,6 +184,8 @@ impl<S: Source> Crew<S> {
         let policy = self.lease.source.policy();
         let mut state = self.lease.lock();
         state.flight = None;
+        // What failed replaced nothing; its memory has a pace of its own.
+        state.replaced = None;
         let held = state.held.as_ref().map(|held| held.lifetime);
         let serves = held.filter(|life| judge::judge(life, &policy, now) != judge::Judgement::Expired);
         // Somebody who waited is told at once; only the pace of the background is slow.

@@ -172,12 +172,11 @@ impl<S: Source> Keeper<S> {
     /// Whether nobody asks for it any more. What lives hardly longer than promised would be renewed
     /// all the time, and so is renewed only as often as somebody asks.
     fn is_forgotten(&self, source: &S, state: &State<S>, now: Moment) -> bool {
-        let Some(idle) = self.rhythm.idle else { return false };
-        let Some(asked) = state.last_asked else { return true };
+        let idle = self.rhythm.idle.is_some_and(|idle| state.last_asked.is_none_or(|asked| now.since(asked) >= idle));
         let usable = state.held.as_ref().map(|held| held.lifetime.ttl().saturating_sub(source.policy().min_ttl));
-        let brief = usable.is_some_and(|usable| usable < self.rhythm.floor * 6);
-        let unasked = state.landed.is_some_and(|landed| landed.boot > asked.boot);
-        now.since(asked) >= idle || (brief && unasked)
+        let brief = self.rhythm.every.is_none() && usable.is_some_and(|usable| usable < self.rhythm.floor * 6);
+        let unasked = state.landed.is_some_and(|landed| state.last_asked.is_none_or(|asked| landed.boot > asked.boot));
+        idle || (brief && unasked)
     }
 }
 

@@ -70,8 +70,8 @@ struct State<S: Source> {
     /// Whether what landed was the best that the issuer has.
     landed_best: bool,
     last_asked: Option<Moment>,
-    /// When a refused value was last thrown away.
-    discarded: Option<Moment>,
+    /// When a refused value was last to be replaced.
+    replaced: Option<Moment>,
     /// When the keeper will renew it, in nanoseconds since boot, if it will.
     scheduled: Option<u64>,
 }
@@ -105,7 +105,7 @@ impl<S: Source> Lease<S> {
             landed: None,
             landed_best: false,
             last_asked: None,
-            discarded: None,
+            replaced: None,
             scheduled: None,
         };
         Arc::new(Lease { source, state: Mutex::new(state) })
@@ -190,25 +190,31 @@ impl<S: Source> Lease<S> {
         self.lock().failure.as_ref().map(|failure| failure.fault.clone())
     }
 
-    /// Throws away a value that its consumer refused (a revoked token, say), unless it was
-    /// replaced already. Many refusals of one value cause one renewal: only who refuses the value
-    /// that is held has an effect, and not twice within 30 seconds, so that a consumer who refuses
-    /// everything is no loop at the issuer. Returns whether asking again makes sense.
-    pub fn discard(&self, refused: &Arc<S::Item>, now: Moment) -> bool {
-        let mut state = self.lock();
-        match &state.held {
-            Some(held) if Arc::ptr_eq(&held.item, refused) => {
-                let recently = |then: &Moment| now.since(*then) < Duration::from_secs(30);
-                if state.discarded.as_ref().is_some_and(recently) {
-                    return false;
-                }
-                state.discarded = Some(now);
-                state.held = None;
-                state.landed = None;
-                true
-            }
-            // Somebody else's refusal has already led to a newer one, or to a flight.
-            _ => true,
+    /// The same for a caller: with the time for which it will be told.
+    pub fn failure_to_tell(&self, now: Moment) -> Option<Fault> {
+        let state = self.lock();
+        match state.hushed(now) {
+            Verdict::Refuse(fault) => Some(fault),
+            _ => state.failure.as_ref().map(|failure| failure.fault.clone()),
+        }
+    }
+
+    /// Another value in place of one that its consumer refused (a revoked token, say). Many refusals
+    /// of one value cause one fetch. Until that lands, and if it fails, the refused value goes on being
+    /// handed out: what one consumer was refused for may be its own fault. `None` if a refused value
+    /// was replaced less than 30 seconds ago, so that a consumer who refuses everything is no loop at
+    /// the issuer.
+    pub async fn another(
+        self: &Arc<Self>,
+        keeper: &Arc<Keeper<S>>,
+        policy: &Policy,
+        refused: &Arc<S::Item>,
+    ) -> Option<Answer<S::Item>> {
+        match flight::in_place_of(self, keeper, policy, refused) {
+            flight::Instead::Await(flight, how) => Some(flight.landing().await.map(|grant| (grant, how))),
+            // Somebody else's refusal has already led to a newer one.
+            flight::Instead::Newer => Some(self.ask(keeper, policy).await),
+            flight::Instead::TooSoon => None,
         }
     }
 

@@ -50,4 +50,6 @@ pub struct Want {
     /// The life that the asker needs to be left: a thing that ends with another one (a viewer token
     /// with the service token that it was got with) may need a fresh one of that first.
     pub life: Duration,
+    /// The life of what is held, to be replaced.
+    pub held: Option<Lifetime>,
 }

@@ -338,14 +338,28 @@ async fn row_28_many_refusals_of_one_value_cause_one_renewal() {
     let bench = bench();
     let policy = bench.lease.source().policy;
     let (grant, _) = bench.lease.ask(&bench.keeper, &policy).await.unwrap();
-    let again: Vec<bool> = (0..500).map(|_| bench.lease.discard(&grant.item, bench.clock.now())).collect();
-    assert!(again.iter().all(|again| *again));
-    assert_eq!(bench.ask().await, Ok((2, How::Miss)), "the floor does not hold this up");
-    let (second, _) = bench.lease.ask(&bench.keeper, &policy).await.unwrap();
-    assert!(!bench.lease.discard(&second.item, bench.clock.now()), "refused again at once: not our token's fault");
-    assert!(bench.lease.discard(&grant.item, bench.clock.now()), "a late refusal of the old one changes nothing");
-    assert_eq!(bench.ask().await, Ok((2, How::Hit)));
-    assert_eq!(bench.attempts(), 2);
+    let another = || async { bench.lease.another(&bench.keeper, &policy, &grant.item).await.map(Result::unwrap) };
+    let (first, others) = tokio::join!(another(), futures_util::future::join_all((0..500).map(|_| another())));
+    assert_eq!((*first.unwrap().0.item, bench.attempts()), (2, 2), "the floor does not hold this up");
+    assert!(others.into_iter().all(|other| *other.unwrap().0.item == 2));
+    let (second, _) = another().await.unwrap();
+    assert_eq!(*second.item, 2, "a late refusal of the old one changes nothing");
+    let again = bench.lease.another(&bench.keeper, &policy, &second.item).await;
+    assert!(again.is_none(), "refused again at once: not our token's fault");
+    assert_eq!((bench.ask().await, bench.attempts()), (Ok((2, How::Hit)), 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_value_serves_on_until_another_one_is_there() {
+    let bench = bench();
+    let policy = bench.lease.source().policy;
+    let (grant, _) = bench.lease.ask(&bench.keeper, &policy).await.unwrap();
+    bench.script(down());
+    let refused = bench.lease.another(&bench.keeper, &policy, &grant.item);
+    let (refused, bystander) = tokio::join!(refused, bench.ask());
+    assert!(refused.unwrap().is_err());
+    assert_eq!(bystander, Ok((1, How::Hit)), "nobody else waits, or is left without");
+    assert_eq!(bench.ask().await, Ok((1, How::Hit)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -48,7 +48,9 @@ impl ItemDetails {
     /// The vendor refused a mint that was made with them: it may be their age.
     pub(super) fn doubt(&self) {
         let now = self.keeper.clock().now();
-        if self.lease.held().is_some_and(|held| now.since(held.lifetime.start()) > DOUBTED_AFTER) {
+        let is_old = self.lease.held().is_some_and(|held| now.since(held.lifetime.start()) > DOUBTED_AFTER);
+        // A look-up that fails is tried again at the keeper's pace.
+        if is_old && self.lease.failure().is_none() {
             self.lease.renew_now(&self.keeper);
         }
     }

@@ -67,18 +67,21 @@ impl Upstream {
         F: Future<Output = Result<T, MintFault>>,
     {
         let service = self.service.token(life).await?;
-        match call(service.clone()).await {
-            Err(MintFault::ServiceTokenRefused(fault)) if self.service.refused(&service) => {
-                tracing::warn!(upstream = %self.config.name, detail = fault.detail(), "the service token was refused; getting another one");
-                call(self.service.token(life).await?).await.map_err(Fault::from)
-            }
-            result => result.map_err(Fault::from),
-        }
+        let fault = match call(service.clone()).await {
+            Err(MintFault::ServiceTokenRefused(fault)) => fault,
+            result => return result.map_err(Fault::from),
+        };
+        let Some(another) = self.service.another(&service, life).await else {
+            // Where no other one can be had, that is the reason, and what passes or has to be mended.
+            return Err(self.service.failure().unwrap_or(fault));
+        };
+        tracing::warn!(upstream = %self.config.name, detail = fault.detail(), "the service token was refused");
+        call(another?).await.map_err(Fault::from)
     }
 
     /// Whether `other` is the same principal at the same workspace, so that its service token is ours.
     pub fn is_same_principal(&self, other: &config::Upstream) -> bool {
-        self.config.system == other.system
+        self.config.system.is_same_principal(&other.system)
     }
 }
 

@@ -7,25 +7,30 @@ use std::time::Duration;
 use crate::config::{self, System};
 use crate::lease::{Grant, Keeper, Lease, Policy, Rhythm, Source, Want};
 use crate::lifecycle::Tasks;
-use crate::model::{Clock, Fault, Lifetime, Token};
+use crate::model::{Clock, Fault, Lifetime, Moment, Token};
 use crate::telemetry::metrics::UpstreamMetrics;
 use crate::upstream::outcome_of;
 use crate::vendor::Vendor;
 
 /// Enough for the calls that use it.
 const MIN_LIFE: Duration = Duration::from_secs(120);
+/// Enough for one call.
+const LEAST_LIFE: Duration = Duration::from_secs(10);
 /// In an outage down to what the vendor's SDKs keep as a margin (Azure Databricks rejects tokens with
 /// 30 s or less left; the SDKs stop at 40).
 const STALE_UNTIL: Duration = Duration::from_secs(40);
 
 /// How much life the service token of an upstream must have left.
 fn policy(system: &System) -> Policy {
-    let min_life = match system {
-        System::Databricks(_) => MIN_LIFE,
-        // What is minted with it ends with it.
-        System::PowerBi(power_bi) => power_bi.service_token_min_life.max(MIN_LIFE),
-    };
-    Policy::new(min_life, STALE_UNTIL)
+    match system {
+        System::Databricks(_) => Policy::new(MIN_LIFE, STALE_UNTIL),
+        // What is minted with it ends with it, so it is the operator who says. Each mint asks for what
+        // it needs besides.
+        System::PowerBi(power_bi) => {
+            let min_life = power_bi.service_token_min_life.max(LEAST_LIFE);
+            Policy::new(min_life, STALE_UNTIL.min(min_life))
+        }
+    }
 }
 
 /// The service token of one upstream.
@@ -91,9 +96,21 @@ impl ServiceTokens {
         self.lease.ask(&self.keeper, &policy).await.map(|(grant, _)| grant)
     }
 
-    /// The vendor refused this token. Returns whether a newer one may be had.
-    pub fn refused(&self, token: &Grant<Token>) -> bool {
-        self.lease.discard(&token.item, self.keeper.clock().now())
+    /// Another token than this one, which the vendor refused; `None` where that is not worth a try.
+    pub async fn another(&self, refused: &Grant<Token>, life: Duration) -> Option<Result<Grant<Token>, Fault>> {
+        let policy = self.lease.source().policy.raised_to(life);
+        let answer = self.lease.another(&self.keeper, &policy, &refused.item).await?;
+        Some(answer.map(|(grant, _)| grant))
+    }
+
+    /// Why no newer token could be had, if that failed.
+    pub fn failure(&self) -> Option<Fault> {
+        self.lease.failure_to_tell(self.keeper.clock().now())
+    }
+
+    /// The time, by the clock that service tokens are judged by.
+    pub fn now(&self) -> Moment {
+        self.keeper.clock().now()
     }
 
     /// For people and probes.

@@ -307,3 +307,98 @@ async fn who_joins_a_mint_for_somebody_modest_gets_what_they_asked_for() {
     assert!(modest.is_ok());
     assert!(demanding.unwrap().0 >= 40 * MINUTE);
 }
+
+#[tokio::test(start_paused = true)]
+async fn rows_h38_and_h39_a_refused_parent_is_replaced_once_in_half_a_minute() {
+    let bench = bench("", "");
+    assert!(bench.ask("a").await.is_ok());
+    bench.script(|script| script.refuses = true);
+    for viewer in 0..40 {
+        assert_eq!(bench.ask(&format!("viewer-{viewer}")).await, Err(Code::Denied));
+        sleep(Duration::from_millis(500)).await;
+    }
+    assert_eq!(bench.calls().0, 2);
+    bench.script(|script| script.refuses = false);
+    assert!(bench.ask("b").await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_during_an_outage_of_the_issuer_does_not_cost_the_token_in_hand() {
+    let bench = bench("", "");
+    assert!(bench.ask("a").await.is_ok());
+    bench.script(|script| {
+        script.refuses = true;
+        script.issuer_is_down = true;
+    });
+    assert_eq!(bench.ask("b").await, Err(Code::Unavailable));
+    bench.script(|script| script.refuses = false);
+    assert!(bench.ask("c").await.is_ok(), "what b was refused for was not the token's fault");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_the_issuer_causes_no_vain_mints() {
+    let bench = bench("", "");
+    let viewers: Vec<String> = (0..20).map(|n| format!("viewer-{n}")).collect();
+    for viewer in &viewers {
+        assert!(bench.ask(viewer).await.is_ok());
+    }
+    bench.script(|script| script.issuer_is_down = true);
+    let mut worst = u64::MAX;
+    for _ in 0..58 {
+        sleep(secs(MINUTE)).await;
+        for viewer in &viewers {
+            let (left, how) = bench.ask(viewer).await.unwrap();
+            assert!(how != How::Stale || left < 15 * MINUTE, "{left} {how:?}");
+            worst = worst.min(left);
+        }
+    }
+    assert!(worst >= 60, "{worst}");
+    assert_eq!(bench.calls().1, 20, "each mint would have brought the same end again");
+    bench.script(|script| script.issuer_is_down = false);
+    sleep(secs(90)).await;
+    assert!(bench.ask("viewer-0").await.unwrap().0 > 50 * MINUTE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_high_min_ttl_does_not_renew_all_the_time() {
+    let bench = bench("", "min_ttl: 45m");
+    for _ in 0..(3 * 60) {
+        let (left, how) = bench.ask("a").await.unwrap();
+        assert!(left >= 45 * MINUTE && how != How::Stale, "{left} {how:?}");
+        sleep(secs(MINUTE)).await;
+    }
+    let (service, mints) = bench.calls();
+    assert!(mints <= 24 && service <= 24, "{service} service tokens and {mints} mints in three hours");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_life_just_above_the_promise_is_no_loop_while_nobody_asks() {
+    let bench = bench_with("", "", |script| script.service_life = secs(1805));
+    sleep(secs(20 * MINUTE)).await;
+    assert!(bench.calls().0 <= 2, "{:?}", bench.calls());
+    assert!(bench.ask("a").await.is_ok());
+}
+
+/// Lives of a minute, as somebody would set them up to watch it work.
+#[tokio::test(start_paused = true)]
+async fn short_lives_keep_the_same_rules() {
+    let change = |script: &mut Script| script.service_life = secs(60);
+    let bench = bench_with("service_token_min_life: 20s", "min_ttl: 10s, stale_until: 5s", change);
+    assert_eq!(bench.ask("a").await, Ok((60, How::Miss)));
+    sleep(secs(25)).await;
+    assert_eq!(bench.ask("b").await, Ok((35, How::Miss)), "35 s are more than 20");
+    assert_eq!(bench.calls(), (1, 2));
+    for _ in 0..300 {
+        let (left, how) = bench.ask("a").await.unwrap();
+        assert!(left >= 10 && how == How::Hit, "{left} {how:?}");
+        sleep(secs(1)).await;
+    }
+    let (service, mints) = bench.calls();
+    assert!(service <= 12 && mints <= 24, "{service} service tokens and {mints} mints in five minutes");
+    bench.script(|script| script.issuer_is_down = true);
+    sleep(secs(50)).await;
+    bench.script(|script| script.issuer_is_down = false);
+    sleep(secs(8)).await; // The longest that an outage is remembered.
+    let (left, _) = bench.ask("c").await.unwrap();
+    assert!(left >= 20, "{left}");
+}

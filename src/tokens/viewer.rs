@@ -16,7 +16,7 @@ use crate::model::{Clock, Code, Fault, Lifetime, Secret, Token, Viewer};
 use crate::telemetry::audit::Pseudonyms;
 use crate::telemetry::metrics::{UpstreamMetrics, Warning};
 use crate::vendor::power_bi::{Page, check_identity};
-use crate::vendor::{Mint, Minted};
+use crate::vendor::{Mint, MintFault, Minted};
 
 /// All viewer tokens.
 pub struct ViewerTokens {
@@ -175,8 +175,10 @@ pub struct ViewerSource {
 /// What an entry costs beside its texts: lease, source, moka's own books. Measured with the load
 /// benchmark, which prints the resident size with 100,000 tokens.
 const ENTRY_OVERHEAD: usize = 800;
-/// The ends of tokens are whole seconds, and minting takes its time.
+/// The ends of tokens are whole seconds.
 const ROUNDING: Duration = Duration::from_secs(5);
+/// What a new token must live longer than the old one to be worth a mint, or a tenth of a short life.
+const WORTHWHILE: Duration = Duration::from_secs(60);
 /// A token id and its box.
 const PAGE_OVERHEAD: usize = 100;
 
@@ -212,8 +214,11 @@ impl ViewerSource {
             viewer_value: self.viewer_value.as_deref(),
             viewer_roles: &self.viewer_roles,
         };
-        let attempt = |service| async move { upstream.vendor.mint(&service, mint, want.urgency).await };
-        let minted = upstream.with_service_token(want.life + ROUNDING, attempt).await;
+        let attempt = |service: Grant<Token>| async move {
+            self.refuse_vain(&service, &want)?;
+            upstream.vendor.mint(&service, mint, want.urgency).await
+        };
+        let minted = upstream.with_service_token(self.parent_life(&want), attempt).await;
         if let (Err(fault), Some(details)) = (&minted, &self.embed.details)
             && matches!(fault.code(), Code::Rejected | Code::UpstreamNotFound)
         {
@@ -222,9 +227,40 @@ impl ViewerSource {
         minted
     }
 
-    fn warn(&self, minted: &Minted) {
+    /// The life that the service token must have left where the one ends with the other: what is wanted
+    /// and the time that a mint may take. A renewal is for a longer life, so half of what the old token
+    /// has lost is to be won back.
+    fn parent_life(&self, want: &Want) -> Duration {
+        if !self.ends_with_another() {
+            return Duration::ZERO;
+        }
+        let margin = ROUNDING + self.embed.upstream.config.timeouts.request.min(want.life / 10);
+        let renewed = want.held.map_or(Duration::ZERO, |held| {
+            let left = held.remaining(self.embed.upstream.service.now());
+            left + (held.ttl().saturating_sub(left) / 2).max(worthwhile(&held))
+        });
+        renewed.max(want.life + margin)
+    }
+
+    /// While no service token can be had that ends later than what is held does, minting with the old
+    /// one would bring the same end again, for each viewer and more often the nearer it comes.
+    fn refuse_vain(&self, service: &Grant<Token>, want: &Want) -> Result<(), MintFault> {
+        let Some(held) = want.held.filter(|_| self.ends_with_another()) else { return Ok(()) };
+        let now = self.embed.upstream.service.now();
+        let left = held.remaining(now);
+        if left.is_zero() || service.lifetime.remaining(now) > left + worthwhile(&held) / 2 {
+            return Ok(());
+        }
+        let reason = self.embed.upstream.service.failure();
+        let reason = reason.filter(Fault::spares_held_tokens);
+        let fault = reason.unwrap_or_else(|| Fault::new(Code::Unavailable, "there is no longer-lived service token"));
+        Err(MintFault::Other(fault.remembered()))
+    }
+
+    fn warn(&self, minted: &Minted, want: &Want) {
+        let promised = want.life.max(self.embed.config.min_ttl);
         let found = [
-            (minted.lifetime.ttl() < self.embed.config.min_ttl, Warning::ShortLived),
+            (minted.lifetime.ttl() < promised, Warning::ShortLived),
             (minted.token.breaks_atob(), Warning::BrowserUnsafePayload),
             (minted.lacks_claim, Warning::MissingClaim),
         ];
@@ -235,15 +271,22 @@ impl ViewerSource {
     }
 }
 
+fn worthwhile(held: &Lifetime) -> Duration {
+    WORTHWHILE.min(held.ttl() / 10)
+}
+
 impl Source for ViewerSource {
     type Item = ViewerToken;
 
     async fn fetch(&self, want: Want) -> Result<(ViewerToken, Lifetime), Fault> {
         let minted = self.mint(want).await.inspect_err(|fault| {
+            if fault.is_remembered() {
+                return; // It was told when it happened.
+            }
             let (embed, upstream) = (&self.embed.config.name, &self.embed.upstream.config.name);
             tracing::warn!(%embed, %upstream, viewer = self.viewer_hash.as_str(), code = fault.code().as_str(), detail = fault.detail(), "no viewer token");
         })?;
-        self.warn(&minted);
+        self.warn(&minted, &want);
         let expires_at = rfc3339(minted.lifetime.expires_at()).into();
         let page = minted.page.map(Box::new);
         Ok((ViewerToken { token: minted.token, expires_at, page }, minted.lifetime))

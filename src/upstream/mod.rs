@@ -99,6 +99,20 @@ impl Client {
         urgency: Urgency,
         parse: impl Fn(&Reply) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
+        self.call_anew(|| Ok(call.clone()), urgency, parse).await
+    }
+
+    /// The same with a request that is made for each attempt, when its turn has come: what must not be
+    /// sent twice is new then, and what has become pointless in the queue is not sent at all.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`] and of `make`.
+    pub async fn call_anew<T>(
+        &self,
+        make: impl Fn() -> Result<Call, Fault>,
+        urgency: Urgency,
+        parse: impl Fn(&Reply) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         // Queueing behind other renewals is not the vendor's delay.
         let _ahead = match urgency {
             Urgency::Ahead => self.seats_ahead.acquire().await.ok(),
@@ -108,7 +122,7 @@ impl Client {
         let mut attempt = 1;
         loop {
             self.keep_silence(deadline).await?;
-            let (fault, hint) = match self.attempt(call, deadline, &parse).await {
+            let (fault, hint) = match self.attempt(&make, deadline, &parse).await {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
@@ -121,7 +135,7 @@ impl Client {
                     None => fault,
                 });
             };
-            tracing::debug!(upstream = %self.target.name, ?call.operation, attempt, %fault, "trying again");
+            tracing::debug!(upstream = %self.target.name, attempt, %fault, "trying again");
             tokio::time::sleep(pause).await;
             attempt += 1;
         }
@@ -136,12 +150,13 @@ impl Client {
     /// One attempt, counted and timed.
     async fn attempt<T>(
         &self,
-        call: &Call,
+        make: &impl Fn() -> Result<Call, Fault>,
         deadline: Instant,
         parse: &impl Fn(&Reply) -> Result<T, Fault>,
     ) -> Result<T, (Fault, Option<Duration>)> {
         let late = |_| (Fault::new(Code::Timeout, format!("{} did not answer in time", self.target.host)), None);
         let _seat = timeout_at(deadline, self.seats.acquire()).await.map_err(late)?;
+        let call = &make().map_err(|fault| (fault, None))?;
         let sent = self.clock.now();
         let (outcome, result) = match timeout_at(deadline, self.exchange(call, sent)).await {
             Err(elapsed) => (CallOutcome::Timeout, Err(late(elapsed))),

@@ -143,7 +143,7 @@ fn seconds(value: &Value) -> Option<Duration> {
 /// Writes the trace: ` (HTTP 403, code X, request id Y)`.
 pub(super) fn trace(status: StatusCode, code: Option<&str>, request_id: Option<&str>) -> String {
     let mut text = format!(" (HTTP {}", status.as_u16());
-    for (name, value) in [("code", code), ("request id", request_id)] {
+    for (name, value) in [("code", code.filter(|code| is_code(code))), ("request id", request_id)] {
         if let Some(value) = value.filter(|value| is_harmless(value)) {
             text.push_str(&format!(", {name} {value}"));
         }
@@ -155,6 +155,14 @@ pub(super) fn trace(status: StatusCode, code: Option<&str>, request_id: Option<&
 /// A header, as a text.
 pub(super) fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
     reply.headers.get(name)?.to_str().ok()
+}
+
+/// Whether it looks like an error code: a word, or a number, or the one prefix that has a number behind
+/// it. Letters and digits in a mix are what secrets and ids are made of.
+fn is_code(text: &str) -> bool {
+    let digits = text.strip_prefix("AADSTS").unwrap_or(text);
+    let number = digits.bytes().all(|b| b.is_ascii_digit());
+    number || text.bytes().all(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'-' | b'.'))
 }
 
 /// One short word without anything in it that could be a quotation.

@@ -111,11 +111,9 @@ impl Vendor {
             (Vendor::Databricks(databricks), Item::Databricks { .. }) => {
                 databricks.mint(&service.item, mint, urgency).await
             }
-            (Vendor::PowerBi(power_bi), Item::PowerBi(item)) => power_bi.mint(&service.item, item, mint, urgency).await,
+            (Vendor::PowerBi(power_bi), Item::PowerBi(item)) => power_bi.mint(service, item, mint, urgency).await,
             #[cfg(test)]
-            (Vendor::Scripted(scripted), Item::PowerBi(item)) => {
-                scripted.mint(service, item.lifetime_minutes).await.map_err(MintFault::Other)
-            }
+            (Vendor::Scripted(scripted), Item::PowerBi(item)) => scripted.mint(service, item.lifetime_minutes).await,
             _ => Err(mixed_up()),
         }
     }

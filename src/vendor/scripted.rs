@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Details, Minted};
+use super::{Details, MintFault, Minted};
 use crate::lease::Grant;
 use crate::model::{Clock, Code, Fault, Lifetime, Moment, Token};
 
@@ -32,6 +32,8 @@ pub struct Script {
     pub issuer_is_down: bool,
     /// Whether it mints.
     pub minter_is_down: bool,
+    /// Whether it takes service tokens for good ones.
+    pub refuses: bool,
     /// How long a mint takes.
     pub mint_takes: Duration,
 }
@@ -44,6 +46,7 @@ impl Scripted {
             refresh_in: None,
             issuer_is_down: false,
             minter_is_down: false,
+            refuses: false,
             mint_takes: Duration::ZERO,
         };
         Scripted {
@@ -78,11 +81,14 @@ impl Scripted {
         Details { reports: Vec::new(), page: "{".into() }
     }
 
-    pub(super) async fn mint(&self, service: &Grant<Token>, longest: Option<u32>) -> Result<Minted, Fault> {
+    pub(super) async fn mint(&self, service: &Grant<Token>, longest: Option<u32>) -> Result<Minted, MintFault> {
         let (script, now) = self.begin(&self.mints);
         tokio::time::sleep(script.mint_takes).await;
         if script.minter_is_down {
-            return Err(Fault::new(Code::Timeout, "the minter is down"));
+            return Err(MintFault::Other(Fault::new(Code::Timeout, "the minter is down")));
+        }
+        if script.refuses {
+            return Err(MintFault::ServiceTokenRefused(Fault::new(Code::Denied, "the minter refuses")));
         }
         let longest = longest.map(|minutes| Duration::from_secs(60 * u64::from(minutes)));
         let end = Some(service.lifetime.expires_at());

@@ -76,7 +76,7 @@ fn the_demo_prints_addresses_that_answer() {
         |name: &str| address(name).split('/').next().and_then(|host| host.parse().ok()).expect("an address");
     assert_eq!(send(authority("its status"), "GET", "/status", &[], "").status, 200);
     assert_eq!(send(authority("its metrics"), "GET", "/metrics", &[], "").status, 200);
-    assert_eq!(send(authority("fake vendor"), "GET", "/", &[], "").status, 200);
+    assert_eq!(send(authority("fake vendors"), "GET", "/", &[], "").status, 200);
     // The line that it suggests to try.
     let curl = demo.out.line_after("-d '");
     let (body, url) = curl.split_once("' http://").expect("a body and an address");

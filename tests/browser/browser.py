@@ -58,12 +58,12 @@ def tool(variable, name):
 
 
 @contextlib.contextmanager
-def open_browser(size=(1280, 900)):
-    """A new browser with an empty profile; both are gone at the end."""
+def open_browser(size=(1280, 900), flags=()):
+    """A new browser with an empty profile; both are gone at the end. `flags` are added to the usual ones."""
     with tempfile.TemporaryDirectory(prefix="sidemint-browser-", ignore_cleanup_errors=True) as profile:
         options = Options()
         options.binary_location = tool("SIDEMINT_TEST_CHROMIUM", "chromium")
-        for flag in (*FLAGS, f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}"):
+        for flag in (*FLAGS, *flags, f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}"):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         service = Service(executable_path=tool("SIDEMINT_TEST_CHROMEDRIVER", "chromedriver"))

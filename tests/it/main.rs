@@ -16,6 +16,7 @@ mod isolation;
 mod limits;
 mod lives;
 mod mint_fields;
+mod power_bi;
 mod probes;
 mod reload;
 mod secrets;

@@ -28,7 +28,11 @@ pub(super) fn render(show: &Show, hand_out: &HandOut, now: Moment, plain: bool) 
         return respond::token("text/plain; charset=utf-8", token.to_vec(), timing);
     }
     let left = grant.lifetime.remaining(now);
-    let refresh = refresh_in(left, show.embed.config.min_ttl, show.page_margin);
+    let refresh = match refresh_in(left, show.embed.config.min_ttl, show.page_margin) {
+        // The vendor may be back any moment, and the page should not sit on an old token for minutes.
+        refresh if hand_out.served.how == How::Stale => refresh.min(SHORTEST_REFRESH),
+        refresh => refresh,
+    };
     let (mut expires_digits, mut refresh_digits) = (itoa::Buffer::new(), itoa::Buffer::new());
     let [opening, before_id, id, after_id] = block(show, grant.item.page.as_deref());
     let pieces: [&[u8]; 14] = [

@@ -1,9 +1,11 @@
 //! The live check of a Power BI embed.
 
+use std::collections::BTreeSet;
+
 use super::{mint, say, step};
 use crate::config::{Embed, PowerBiItem, Rls, Roles, Shown};
 use crate::lease::Grant;
-use crate::model::{Fault, Token, Urgency};
+use crate::model::{Code, Fault, Token, Urgency};
 use crate::vendor::power_bi::{Dataset, PowerBi};
 use crate::vendor::{Details, Vendor};
 
@@ -24,25 +26,47 @@ pub(super) async fn walk(
     }
     let mut good = true;
     for id in datasets(item, &details) {
-        let found = power_bi.dataset(&service.item, item, id).await;
-        let verdict = found.as_ref().ok().map(|dataset| verdict(item, id, dataset));
-        good &= step(&format!("dataset {id} of embed {name}"), found.map(|_| ()));
-        if let Some(Err(sentence)) = verdict {
-            say(&format!("FAIL  rls of embed {name}: dataset {id} {sentence}"));
-            good = false;
-        }
+        good &= walk_dataset(power_bi, service, embed, item, id).await;
     }
     good && mint(vendor, service, embed, Some(&details)).await
 }
 
-fn datasets<'a>(item: &'a PowerBiItem, details: &'a Details) -> Vec<&'a str> {
-    match &item.shown {
+async fn walk_dataset(power_bi: &PowerBi, service: &Grant<Token>, embed: &Embed, item: &PowerBiItem, id: &str) -> bool {
+    let name = &embed.name;
+    let dataset = match power_bi.dataset(&service.item, item, id).await {
+        Ok(dataset) => dataset,
+        // Datasets are shared between workspaces, and a token can be had all the same: the mint will say.
+        Err(fault) if matches!(fault.code(), Code::UpstreamNotFound | Code::Denied) => {
+            say(&format!(
+                "warn  dataset {id} of embed {name} is not in this workspace, or not shown to us: its row-level \
+                 security cannot be compared with rls; if the mint fails, check dataset_ids, and give the service \
+                 principal Build permission on the dataset (its Manage permissions)"
+            ));
+            return true;
+        }
+        Err(fault) => return step(&format!("dataset {id} of embed {name}"), Err(fault)),
+    };
+    say(&format!("ok    dataset {id} of embed {name}"));
+    match verdict(item, id, &dataset) {
+        Ok(()) => true,
+        Err(sentence) => {
+            say(&format!("FAIL  rls of embed {name}: dataset {id} {sentence}"));
+            false
+        }
+    }
+}
+
+/// The datasets that the token is for, as far as they are known; of a dashboard, those that rls names.
+fn datasets<'a>(item: &'a PowerBiItem, details: &'a Details) -> BTreeSet<&'a str> {
+    let named = item.rls.iter().flat_map(|rls| &rls.dataset_ids).map(String::as_str);
+    let of_item: Vec<&str> = match &item.shown {
         Shown::Questions(id) | Shown::NewReport(id) => vec![id],
         Shown::Reports(_) if item.dataset_ids.is_empty() => {
             details.reports.iter().filter_map(|report| report.dataset_id.as_deref()).collect()
         }
         _ => item.dataset_ids.iter().map(String::as_str).collect(),
-    }
+    };
+    of_item.into_iter().chain(named).collect()
 }
 
 /// Whether the dataset's flags and the embed's `rls` agree.

@@ -113,7 +113,9 @@ fn identity(
                 return None;
             };
             let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
-            if tenant_id.is_empty() || !tenant_id.bytes().all(plain) {
+            // It is a part of a path, which dots alone would leave.
+            let begins = tenant_id.starts_with(|c: char| c.is_ascii_alphanumeric());
+            if !begins || !tenant_id.bytes().all(plain) {
                 section.add(tenant.map(At::place), "tenant_id", "must be the tenant's UUID or a domain of it");
                 return None;
             }
@@ -180,6 +182,11 @@ fn auth_from_environment(env: &Environment) -> Result<(String, Proof), String> {
 
 /// App Service says by two variables where it is; everything else on Azure has the metadata service.
 fn identity_endpoint(env: &Environment) -> Result<IdentityEndpoint, String> {
+    if env.get("IDENTITY_SERVER_THUMBPRINT").is_some() || env.get("IMDS_ENDPOINT").is_some() {
+        return Err(
+            "has managed_identity, and this is Service Fabric or Azure Arc, whose endpoints are not spoken".into()
+        );
+    }
     match (env.get("IDENTITY_ENDPOINT"), env.get("IDENTITY_HEADER")) {
         (Some(endpoint), Some(_)) => {
             let bad = || "has managed_identity, but IDENTITY_ENDPOINT is no URL".to_owned();

@@ -101,7 +101,7 @@ fn impossible_combinations_are_refused() {
         ),
         (
             "upstreams: {a: {kind: databricks, host: \"https://h/path\", auth: {client_id: i, client_secret_env: S}}}",
-            "not a URL",
+            "just https://",
         ),
         (
             "upstreams: {a: {kind: databricks, host: \"https://h\", auth: {client_id: i, client_secret_env: S}, load_limit: {per_second: 0}}}",
@@ -291,6 +291,10 @@ fn rows_h27_h33_and_h34_impossible_power_bi_embeds_are_refused_with_their_place(
         (", tile_id: t", "must have exactly one of"),
         (", dataset_id: s, create: true, access_level: edit", "must have exactly one of"),
         (", dashboard_id: d, access_level: edit", "only reports know"),
+        (", dashboard_id: d, xmla_read_only: true", "is for reports only"),
+        (", dataset_id: s, create: false, access_level: create", "is false, and access_level is create"),
+        (", report_id: r, rls: {username: viewer.id, roles: viewer.roles, allowed_roles: []}", "no viewer could"),
+        (", report_id: r, dataset_ids: [s], rls: {username: viewer.id, datasets: [t]}", "not among dataset_ids"),
         (", dashboard_id: d, allow_save_as: true", "is for reports only"),
         (", dashboard_id: d, dataset_ids: [s]", "is for reports"),
         (", report_id: ../x", "must be an id"),
@@ -325,6 +329,7 @@ fn power_bi_credentials_are_exactly_one() {
         (", tenant_id: t, auth: {client_id: c}", "needs one of"),
         (", tenant_id: t, auth: {client_secret_file: /s}", "client_id is missing"),
         (", auth: {client_id: c, client_secret_file: /s}", "tenant_id: is missing"),
+        (", tenant_id: \"..\", auth: {client_id: c, client_secret_file: /s}", "UUID or a domain"),
         (", tenant_id: \"a/b\", auth: {client_id: c, client_secret_file: /s}", "UUID or a domain"),
         (", tenant_id: t, auth: {client_id: c, client_secret_file: /s, federated_token_file: /t}", "keep one of them"),
         (", tenant_id: t, auth: {client_secret_file: /s, managed_identity: true}", "keep one of them"),

@@ -11,12 +11,15 @@ pub(super) fn base_url(text: &str, insecure_allowed: bool) -> Result<BaseUrl, St
         _ => return Err(no_url(text)),
     };
     let authority = rest.strip_suffix('/').unwrap_or(rest).to_ascii_lowercase();
+    if authority.contains(['/', '?', '#', '@']) {
+        return Err("must be just https:// and a host name, with nothing behind it".into());
+    }
     // One workspace has one limit, however its host is written.
     let default_port = if https { ":443" } else { ":80" };
     let authority = authority.strip_suffix(default_port).unwrap_or(&authority).to_owned();
     let parsed: http::uri::Authority = authority.parse().map_err(|_| no_url(text))?;
-    if authority.contains('@') || parsed.host().is_empty() || authority.ends_with(':') {
-        return Err(format!("`{text}` must be just https:// and a host name"));
+    if parsed.host().is_empty() || authority.ends_with(':') {
+        return Err(no_url(text));
     }
     let loopback = match parsed.host().trim_matches(['[', ']']) {
         "localhost" => true,
@@ -31,7 +34,9 @@ pub(super) fn base_url(text: &str, insecure_allowed: bool) -> Result<BaseUrl, St
 }
 
 fn no_url(text: &str) -> String {
-    format!("`{text}` is not a URL such as https://acme.cloud.databricks.com")
+    // What stands before an `@` may be a password.
+    let text = if text.contains('@') { "this" } else { text };
+    format!("`{text}` is not a URL such as https://host.example.com")
 }
 
 /// Whether a text may stand for an id: it goes into paths and headers.

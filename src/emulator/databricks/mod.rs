@@ -5,9 +5,8 @@ mod loads;
 mod token;
 mod tokeninfo;
 
-use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
@@ -27,7 +26,8 @@ use loads::LoadLog;
 pub(super) struct Workspace {
     settings: DatabricksSettings,
     app_client_id: String,
-    keys: SigningKey,
+    /// Made when it is first needed, as most emulators see requests to one vendor only, and a key takes a while.
+    keys: LazyLock<SigningKey>,
     /// Rises when tokens are revoked; each service token carries the number it was issued under.
     generation: AtomicU64,
     live: Mutex<Live>,
@@ -63,19 +63,19 @@ pub(super) fn operation(asked: &Asked) -> Operation {
 }
 
 impl Workspace {
-    pub fn new(settings: DatabricksSettings, app_client_id: String) -> io::Result<Self> {
+    pub fn new(settings: DatabricksSettings, app_client_id: String) -> Self {
         let mut secrets = settings.other_secrets.clone();
         secrets.push(settings.client_secret.clone());
         let limit = usize::try_from(settings.loads_per_second).unwrap_or(usize::MAX);
-        Ok(Self {
+        Self {
             app_client_id,
             // RFC 9068 section 2.1.
-            keys: SigningKey::generate("at+jwt")?,
+            keys: LazyLock::new(|| SigningKey::generate("at+jwt").expect("the system has random bytes for a key")),
             generation: AtomicU64::new(0),
             live: Mutex::new(Live { token_life: settings.token_life, secrets }),
             loads: Mutex::new(LoadLog::new(limit)),
             settings,
-        })
+        }
     }
 
     /// Answers one request.

@@ -181,6 +181,8 @@ fn authorization_details(text: &str) -> Result<Value, Reply> {
 }
 
 fn issue(workspace: &Workspace, mut claims: Map<String, Value>, grant: &Grant, plan: &Plan) -> Reply {
+    // The first key is made here, which takes a while: a token's time begins after that.
+    let keys = &*workspace.keys;
     let now = Timestamp::now().as_second();
     let life = plan.token_life.unwrap_or_else(|| workspace.token_life());
     let expires = grant.expires.filter(|_| plan.token_life.is_none());
@@ -193,7 +195,7 @@ fn issue(workspace: &Workspace, mut claims: Map<String, Value>, grant: &Grant, p
     claims.insert("jti".to_owned(), json!(workspace.new_token_id()));
     let scope = claims.get("scope").cloned();
     let mut body = Map::new();
-    body.insert("access_token".to_owned(), json!(workspace.keys.sign(&Value::Object(claims))));
+    body.insert("access_token".to_owned(), json!(keys.sign(&Value::Object(claims))));
     body.insert("token_type".to_owned(), json!("Bearer"));
     Plan::put(&mut body, "expires_in", plan.expires_in.as_ref(), json!(expires - now));
     if let Some(scope) = scope {

@@ -96,6 +96,8 @@ fn resource(directory: &Directory, scope: &str) -> Result<String, Reply> {
 
 /// Signs a token in the format that Power BI is given.
 pub(super) fn issue(directory: &Directory, wanted: &Wanted, life: Duration, plan: &Plan) -> Issued {
+    // The first key is made here, which takes a while: a token's time begins after that.
+    let keys = directory.keys();
     let began = Timestamp::now().as_second();
     let expires = began.saturating_add_unsigned(life.as_secs());
     let tenant = &directory.settings.tenant_id;
@@ -115,5 +117,5 @@ pub(super) fn issue(directory: &Directory, wanted: &Wanted, life: Duration, plan
         "uti": directory.new_token_id(),
         "ver": "1.0",
     });
-    Issued { token: directory.keys().sign(&claims), began, expires }
+    Issued { token: keys.sign(&claims), began, expires }
 }

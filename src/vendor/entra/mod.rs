@@ -11,11 +11,9 @@ mod wire;
 
 use std::sync::Arc;
 
-use http::StatusCode;
-
 use super::credential::Credential;
-use crate::model::{Clock, Code, Fault, Lifetime, Secret, Token, Urgency};
-use crate::upstream::{Client, Reply};
+use crate::model::{Clock, Fault, Lifetime, Secret, Token, Urgency};
+use crate::upstream::Client;
 pub use managed::{Endpoint, Managed};
 
 /// Where Entra's tokens come from.
@@ -65,8 +63,9 @@ impl Entra {
         match &self.identity {
             Identity::Application(application) => {
                 let attempt = |proof: Arc<Secret>| async move {
-                    let call = wire::token_call(application, &self.scope, &proof)?;
-                    self.client.call(&call, urgency, reply::token).await
+                    // Made anew for each attempt: an assertion is good for one use.
+                    let make = || wire::token_call(application, &self.scope, &proof);
+                    self.client.call_anew(make, urgency, reply::token).await
                 };
                 application.credential.offer(attempt).await
             }
@@ -85,20 +84,13 @@ impl Entra {
         self.client.paused_for()
     }
 
-    /// Whether the tenant is there at all; of a managed identity, nothing can be asked without a token.
+    /// Whether Entra answers at all: any HTTP reply will do. Of a managed identity, nothing can be asked
+    /// without a token.
     ///
     /// # Errors
-    /// What the way to Entra, or the tenant's name, is to blame for.
+    /// What the way to Entra is to blame for.
     pub async fn reach(&self) -> Result<(), Fault> {
         let Identity::Application(application) = &self.identity else { return Ok(()) };
-        let tenant_is_there = |reply: &Reply| match reply.status {
-            StatusCode::OK => Ok(()),
-            status if status.is_client_error() => Err(Fault::new(
-                Code::CredentialsRejected,
-                "Microsoft Entra knows no such tenant: check tenant_id (Entra admin center > Overview > Tenant ID) and cloud",
-            )),
-            _ => Err(reply::fault(reply)),
-        };
-        self.client.call(&wire::discovery_call(&application.tenant_id), Urgency::Ahead, tenant_is_there).await
+        self.client.call(&wire::discovery_call(&application.tenant_id), Urgency::Ahead, |_| Ok(())).await
     }
 }

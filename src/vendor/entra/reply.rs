@@ -40,6 +40,10 @@ pub(super) fn fault(reply: &Reply) -> Fault {
     if status.is_redirection() {
         return VOICE.redirected(reply, "authority", "is authority the URL of Entra, without the tenant?");
     }
+    if error.is_none() {
+        let why = "that is no answer of Entra: is authority its URL, without the tenant, or does a proxy answer?";
+        return VOICE.malformed(reply, why);
+    }
     let sentence = number.and_then(by_number).unwrap_or_else(|| by_error(error.as_deref()));
     Fault::new(Code::CredentialsRejected, format!("Microsoft Entra rejected the service principal: {sentence}{trace}"))
 }

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{BaseUrl, Retry, Timeouts};
-use crate::model::Moment;
+use crate::model::{Code, Moment};
 use crate::secrets::SecretLease;
 use crate::telemetry::Metrics;
-use crate::upstream::Target;
+use crate::upstream::{Reply, Target};
 use crate::vendor::credential::Proof;
 
 const SENT: Moment = Moment { wall: 1_795_284_000_000_000_000, boot: 0 };

@@ -90,8 +90,9 @@ pub(super) fn of_one<'a>(item: &'a PowerBiItem, identities: Vec<Identity<'a>>) -
 }
 
 pub(super) fn of_many<'a>(item: &'a PowerBiItem, reports: &'a [Report], identities: Vec<Identity<'a>>) -> OfMany<'a> {
-    // A paginated report queries its dataset from outside.
-    let xmla = item.xmla_read_only || reports.iter().any(|report| report.is_paginated);
+    // A paginated report queries from outside the datasets that the config names for it.
+    let paginated = reports.iter().any(|report| report.is_paginated);
+    let xmla = item.xmla_read_only || (paginated && !item.dataset_ids.is_empty());
     let dataset = |id| Dataset { id, xmla_permissions: xmla.then_some("ReadOnly") };
     let ids = match &item.shown {
         Shown::Reports(ids) => ids.as_slice(),
@@ -106,6 +107,11 @@ pub(super) fn of_many<'a>(item: &'a PowerBiItem, reports: &'a [Report], identiti
         identities,
         lifetime_in_minutes: item.lifetime_minutes,
     }
+}
+
+/// Whether a report needs what only the form for many items can say.
+pub(super) fn needs_form_of_many(item: &PowerBiItem, reports: &[Report]) -> bool {
+    !item.dataset_ids.is_empty() || item.xmla_read_only || reports.iter().any(|report| report.is_paginated)
 }
 
 /// The datasets that a token is for: those of the config, or those of the reports.
@@ -138,10 +144,18 @@ pub(super) fn identities<'a>(
     };
     let paginated: Vec<&str> =
         reports.iter().filter(|report| report.is_paginated).map(|report| report.id.as_str()).collect();
+    let roles = roles(rls, mint)?;
     let mut identities = Vec::new();
+    if !paginated.is_empty() && datasets.is_empty() && !(roles.is_empty() && rls.custom_data.is_none()) {
+        return Err(Fault::new(
+            Code::Rejected,
+            "a paginated report has no roles and no custom data of its own: name its dataset in dataset_ids, or take \
+             them out of rls",
+        ));
+    }
     if paginated.is_empty() || !datasets.is_empty() {
         let custom_data = rls.custom_data.map(|from| field(from, mint)).transpose()?;
-        identities.push(Identity { username, roles: roles(rls, mint)?, datasets, reports: Vec::new(), custom_data });
+        identities.push(Identity { username, roles, datasets, reports: Vec::new(), custom_data });
     }
     if !paginated.is_empty() {
         identities.push(Identity {

@@ -19,8 +19,9 @@ use std::time::Duration;
 use super::entra::Entra;
 use super::{Details, Mint, MintFault, Minted};
 use crate::config::{self, PowerBiItem, Shown};
+use crate::lease::Grant;
 use crate::model::{Clock, Code, Fault, Lifetime, Moment, Token, Urgency};
-use crate::upstream::Client;
+use crate::upstream::{Client, Reply};
 pub use body::check_identity;
 pub use page::Page;
 pub use reply::{Dataset, Report};
@@ -69,10 +70,11 @@ impl PowerBi {
         urgency: Urgency,
     ) -> Result<Details, MintFault> {
         let mut reports = Vec::new();
+        let parse = |reply: &Reply| reply::report(reply, &self.config.api);
         if let Shown::Reports(ids) = &item.shown {
             for id in ids {
                 let call = wire::report_call(service, item, id).map_err(MintFault::Other)?;
-                reports.push(self.client.call(&call, urgency, reply::report).await.map_err(refused)?);
+                reports.push(self.client.call(&call, urgency, parse).await.map_err(refused)?);
             }
         }
         Ok(Details { page: page::opening(&self.config.app, item, &reports), reports })
@@ -89,36 +91,56 @@ impl PowerBi {
 
     pub(super) async fn mint(
         &self,
-        service: &Token,
+        service: &Grant<Token>,
         item: &PowerBiItem,
         mint: &Mint<'_>,
         urgency: Urgency,
     ) -> Result<Minted, MintFault> {
-        self.refuse_if_exhausted().map_err(MintFault::Other)?;
         let reports = mint.details.map_or(&[][..], |details| &details.reports);
-        let call = wire::generate_call(service, item, reports, mint).map_err(MintFault::Other)?;
-        let generated = self.client.call(&call, urgency, reply::embed_token).await;
-        let reply::EmbedToken { token, token_id, lifetime } = generated.map_err(|fault| {
-            self.note_if_exhausted(&fault);
-            refused(fault)
-        })?;
+        let make = || {
+            self.refuse_if_exhausted()?;
+            wire::generate_call(&service.item, item, reports, mint)
+        };
+        let longest = longest(service.lifetime.remaining(self.clock.now()), item.lifetime_minutes);
+        let parse = |reply: &Reply| {
+            let read = reply::embed_token(reply, longest);
+            // Noted before the seat is free for the next in the queue.
+            self.note_capacity(read.as_ref().err());
+            read
+        };
+        let generated = self.client.call_anew(make, urgency, parse).await;
+        let reply::EmbedToken { token, token_id, lifetime } = generated.map_err(refused)?;
         let opening = mint.details.map(|details| Arc::clone(&details.page)).unwrap_or_default();
         Ok(Minted { token, lifetime, lacks_claim: false, page: Some(Page { opening, token_id }) })
     }
 
-    fn note_if_exhausted(&self, fault: &Fault) {
-        if reply::is_exhaustion(fault) {
-            let noted = Some((self.clock.now(), fault.clone()));
-            *self.exhausted.lock().unwrap_or_else(PoisonError::into_inner) = noted;
+    /// Notes that the capacity is exhausted, or that it is no more.
+    fn note_capacity(&self, fault: Option<&Fault>) {
+        let mut noted = self.exhausted.lock().unwrap_or_else(PoisonError::into_inner);
+        match fault {
+            None => *noted = None,
+            Some(fault) if reply::is_exhaustion(fault) => *noted = Some((self.clock.now(), fault.clone())),
+            Some(_) => {}
         }
     }
 
+    /// When the time is over, one is let through to see, and the others wait for what it finds.
     fn refuse_if_exhausted(&self) -> Result<(), Fault> {
-        let noted = self.exhausted.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((at, fault)) = &*noted else { return Ok(()) };
-        let rest = EXHAUSTED_FOR.saturating_sub(self.clock.now().since(*at));
-        if rest.is_zero() { Ok(()) } else { Err(fault.clone().remembered().retry_after(rest)) }
+        let now = self.clock.now();
+        let mut noted = self.exhausted.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((at, fault)) = &mut *noted else { return Ok(()) };
+        let rest = EXHAUSTED_FOR.saturating_sub(now.since(*at));
+        if rest.is_zero() {
+            *at = now;
+            return Ok(());
+        }
+        Err(fault.clone().remembered().retry_after(rest))
     }
+}
+
+/// The most that an embed token can live, if the clocks agree.
+fn longest(parent: Duration, minutes: Option<u32>) -> Duration {
+    minutes.map_or(parent, |minutes| parent.min(Duration::from_secs(60 * u64::from(minutes))))
 }
 
 /// A refused service token is worth another one; whatever else Power BI says is about the item. When

@@ -1,10 +1,13 @@
 //! Answers of the REST API, and what is wrong with them.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::EXHAUSTED_FOR;
+use crate::config::BaseUrl;
 use crate::model::{Code, Fault, Lifetime, Token};
 use crate::upstream::Reply;
 use crate::upstream::retry::is_transient;
@@ -53,8 +56,13 @@ pub(super) struct EmbedToken {
     pub(super) lifetime: Lifetime,
 }
 
-/// Reads the answer to `GenerateToken`.
-pub(super) fn embed_token(reply: &Reply) -> Result<EmbedToken, Fault> {
+/// By so much may two clocks differ before an `expiration` is not believed.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// Reads the answer to `GenerateToken` for a token that can live for `longest`. The end alone says how
+/// long it lives, and by a clock that is slow an ended token would still seem good: what outlives the
+/// token that it was got with, whose life was told in seconds too, gives the clock away.
+pub(super) fn embed_token(reply: &Reply, longest: Duration) -> Result<EmbedToken, Fault> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Body {
@@ -70,18 +78,21 @@ pub(super) fn embed_token(reply: &Reply) -> Result<EmbedToken, Fault> {
     let token = VOICE.token(reply, &body.token)?;
     let end: jiff::Timestamp =
         body.expiration.parse().map_err(|_| VOICE.malformed(reply, "its expiration is no time"))?;
-    let lifetime = VOICE.lifetime(reply, None, Some(end.as_second()))?;
+    let mut lifetime = VOICE.lifetime(reply, None, Some(end.as_second()))?;
+    if lifetime.ttl() > longest + SKEW {
+        lifetime = VOICE.lifetime(reply, Some(longest), None)?;
+    }
     Ok(EmbedToken { token, token_id: body.token_id.filter(|id| is_harmless(id)).map(Into::into), lifetime })
 }
 
-/// Reads a report.
-pub(super) fn report(reply: &Reply) -> Result<Report, Fault> {
+/// Reads a report of this API.
+pub(super) fn report(reply: &Reply, api: &BaseUrl) -> Result<Report, Fault> {
     if reply.status != StatusCode::OK {
         return Err(fault(reply));
     }
     let report: Report = VOICE.json(reply, "a report")?;
     let url = &report.embed_url;
-    let is_url = url.starts_with("https://") || url.starts_with("http://");
+    let is_url = url.starts_with("https://") || (!api.https && url.starts_with("http://"));
     // It goes into a page's iframe: a script there would run in the app's name.
     if !is_url || url.len() > 4096 || url.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err(VOICE.malformed(reply, "its embedUrl is no URL"));
@@ -198,7 +209,10 @@ impl Said {
         let inner = error.and_then(|error| error.pointer("/pbi.error/code")).and_then(Value::as_str);
         let code = text("code").or(inner).map(str::to_owned);
         // The typographic apostrophe is seen, too.
-        let message = text("message").unwrap_or_default().to_lowercase().replace('\u{2019}', "'");
+        let details = error.and_then(|error| error.pointer("/pbi.error/details")).and_then(Value::as_array);
+        let details = details.into_iter().flatten().filter_map(|detail| detail.pointer("/detail/value")?.as_str());
+        let message: Vec<&str> = text("message").into_iter().chain(details).collect();
+        let message = message.join(" ").to_lowercase().replace('\u{2019}', "'");
         let trace = trace(reply.status, code.as_deref(), header(reply, "requestid"));
         Said { code, message, trace }
     }

@@ -3,7 +3,6 @@
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::reply::embed_token;
 use super::*;
 use crate::config::{BaseUrl, Environment, Item};
 use crate::model::Viewer;
@@ -15,6 +14,14 @@ fn reply_of(status: u16, body: impl Into<bytes::Bytes>) -> Reply {
     let mut headers = HeaderMap::new();
     headers.insert("RequestId", "3c-9".parse().unwrap());
     Reply { sent: SENT, status: StatusCode::from_u16(status).unwrap(), headers, body: body.into() }
+}
+
+fn embed_token(reply: &Reply) -> Result<reply::EmbedToken, Fault> {
+    reply::embed_token(reply, Duration::from_secs(24 * 3600))
+}
+
+fn report_of(reply: &Reply) -> Result<Report, Fault> {
+    reply::report(reply, &BaseUrl { https: true, authority: "api.powerbi.com".into() })
 }
 
 fn item(keys: &str) -> Item {
@@ -174,6 +181,34 @@ fn rows_h47_and_h48_expiration_is_read_in_all_its_forms() {
 }
 
 #[test]
+fn a_slow_clock_makes_no_token_outlive_its_parent() {
+    let body = json!({"token": "H4sI", "tokenId": "id-1", "expiration": "2026-11-21T19:00:00Z"}).to_string();
+    let ttl = |minutes: u64| {
+        let minted = reply::embed_token(&reply_of(200, body.clone()), Duration::from_secs(60 * minutes));
+        minted.ok().unwrap().lifetime.ttl().as_secs() / 60
+    };
+    assert_eq!((ttl(90), ttl(60), ttl(59), ttl(40)), (60, 60, 60, 40));
+}
+
+#[test]
+fn what_only_the_form_for_many_can_say_is_not_dropped_for_save_as() {
+    let item = item("report_id: r, allow_save_as: true, dataset_ids: [other], xmla_read_only: true");
+    let (path, body, _) = call(&item, &[report("r", Some("s"))], &[]);
+    assert_eq!(path, "/v1.0/myorg/GenerateToken");
+    assert_eq!(body["datasets"], json!([{"id": "other", "xmlaPermissions": "ReadOnly"}]));
+    assert_eq!(body["targetWorkspaces"], json!([{"id": "w"}]));
+}
+
+#[test]
+fn roles_that_a_paginated_report_cannot_have_are_not_dropped() {
+    let item = item("report_id: r, rls: {username: viewer.id, roles: [C]}");
+    let Item::PowerBi(inner) = &item else { panic!("another kind") };
+    let mint = Mint { item: &item, details: None, viewer_id: "u", viewer_value: None, viewer_roles: &[] };
+    let refused = wire::generate_call(&Token::new("service"), inner, &[report("r", None)], &mint).err().unwrap();
+    assert!(refused.code() == Code::Rejected && refused.detail().contains("dataset_ids"));
+}
+
+#[test]
 fn row_h46_half_an_answer_is_none() {
     for body in [
         "",
@@ -195,74 +230,11 @@ fn said(code: &str, message: &str) -> Value {
     json!({"error": {"code": code, "message": message}})
 }
 
-#[test]
-fn rows_h36_to_h43_faults_are_told_apart_and_say_what_to_change() {
-    let pbi = json!({"error": {"code": "PowerBINotAuthorizedException", "pbi.error": {"code": "X", "details": []}}});
-    for (status, body, code, says) in [
-        (
-            400,
-            said(
-                "InvalidRequest",
-                "Creating embed token for accessing dataset x requires effective identity to be provided",
-            ),
-            Code::Rejected,
-            "identity_required",
-        ),
-        (
-            400,
-            said("InvalidRequest", "requires roles to be included in provided effective identity"),
-            Code::Rejected,
-            "roles_required",
-        ),
-        (
-            400,
-            said("InvalidRequest", "Creating embed token for accessing dataset x shouldn't have effective identity"),
-            Code::Rejected,
-            "identity_not_allowed",
-        ),
-        (
-            400,
-            said("InvalidRequest", "Creating embed token with multiple identities is not supported"),
-            Code::Rejected,
-            "rls.datasets",
-        ),
-        (
-            403,
-            said(
-                "InvalidRequest",
-                "requries effective identity username to be identical to the caller's principal name",
-            ),
-            Code::Rejected,
-            "custom_data",
-        ),
-        (
-            403,
-            said("InvalidRequest", "effective identity is not supported for this datasource"),
-            Code::Rejected,
-            "data source",
-        ),
-        (401, pbi, Code::CredentialsRejected, "Service principals can call"),
-        (403, said("TokenExpired", "expired"), Code::CredentialsRejected, "clock"),
-        (
-            403,
-            said("Forbidden", "You've exceeded the amount of embed token that can be generated on a shared capacity"),
-            Code::Denied,
-            "capacity",
-        ),
-        (403, json!(null), Code::Denied, "Manage access"),
-        (404, said("PowerBIEntityNotFound", "x"), Code::UpstreamNotFound, "ids of the embed"),
-        (404, said("PowerBIFolderNotFound", "x"), Code::UpstreamNotFound, "workspace_id"),
-        (
-            429,
-            said("x", "exceeded the amount of requests allowed in the current time frame"),
-            Code::Throttled,
-            "throttles",
-        ),
-        (500, json!(null), Code::Unavailable, "trouble"),
-        (400, said("Strange", "something with secret words"), Code::Rejected, "refused the request"),
-    ] {
-        let fault = fault(status, &body);
-        assert_eq!(fault.code(), code, "{body}");
+/// Status and body, and what becomes of it: the code, and what its sentence says.
+fn told_apart(cases: &[(u16, Value, Code, &str)]) {
+    for (status, body, code, says) in cases {
+        let fault = fault(*status, body);
+        assert_eq!(fault.code(), *code, "{body}");
         let detail = fault.detail();
         assert!(detail.contains(says), "{detail}");
         assert!(detail.contains("request id 3c-9") && detail.contains(&status.to_string()), "{detail}");
@@ -271,9 +243,48 @@ fn rows_h36_to_h43_faults_are_told_apart_and_say_what_to_change() {
 }
 
 #[test]
+fn rows_h36_and_h37_the_content_is_refused_with_words_for_the_config() {
+    let invalid = |message: &str| said("InvalidRequest", message);
+    told_apart(&[
+        (400, invalid("for dataset x requires effective identity to be provided"), Code::Rejected, "identity_required"),
+        (
+            400,
+            invalid("requires roles to be included in provided effective identity"),
+            Code::Rejected,
+            "roles_required",
+        ),
+        (400, invalid("dataset x shouldn't have effective identity"), Code::Rejected, "identity_not_allowed"),
+        (400, invalid("embed token with multiple identities is not supported"), Code::Rejected, "rls.datasets"),
+        (403, invalid("username to be identical to the caller's principal name"), Code::Rejected, "custom_data"),
+        (403, invalid("effective identity is not supported for this datasource"), Code::Rejected, "data source"),
+        (400, said("Strange", "something with secret words"), Code::Rejected, "refused the request"),
+    ]);
+}
+
+#[test]
+fn rows_h38_to_h43_access_and_outages_are_told_apart() {
+    let pbi = json!({"error": {"code": "PowerBINotAuthorizedException", "pbi.error": {"code": "X", "details": []}}});
+    let exhausted =
+        said("Forbidden", "You've exceeded the amount of embed token that can be generated on a shared capacity");
+    told_apart(&[
+        (401, pbi, Code::CredentialsRejected, "Service principals can call"),
+        (403, said("TokenExpired", "expired"), Code::CredentialsRejected, "clock"),
+        (403, exhausted, Code::Denied, "capacity"),
+        (403, json!(null), Code::Denied, "Manage access"),
+        (404, said("PowerBIEntityNotFound", "x"), Code::UpstreamNotFound, "ids of the embed"),
+        (404, said("PowerBIFolderNotFound", "x"), Code::UpstreamNotFound, "workspace_id"),
+        (429, said("x", "exceeded the amount of requests allowed in the time frame"), Code::Throttled, "throttles"),
+        (500, json!(null), Code::Unavailable, "trouble"),
+    ]);
+}
+
+#[test]
 fn row_h40_an_exhausted_capacity_names_its_end_and_spares_what_is_held() {
     let exhausted = fault(403, &said("Forbidden", "exceeded the amount of embed tokens that can be generated"));
     assert!(reply::is_exhaustion(&exhausted) && exhausted.spares_held_tokens());
+    let inside = json!({"error": {"code": "X", "pbi.error": {"details": [{"code": "m", "detail": {"type": 1,
+        "value": "You have exceeded the amount of embed token"}}]}}});
+    assert!(reply::is_exhaustion(&fault(403, &inside)));
     let denied = fault(403, &json!(null));
     assert!(!reply::is_exhaustion(&denied) && !denied.spares_held_tokens());
 }
@@ -292,14 +303,14 @@ fn rows_h49_and_h50_a_redirect_is_named_and_not_followed() {
 #[test]
 fn look_ups_are_read_whatever_the_case_of_their_names() {
     let body = r#"{"id":"r","name":"n","datasetId":"s","reportType":"PowerBIReport","embedUrl":"https://app.powerbi.com/reportEmbed?reportId=r"}"#;
-    let found = reply::report(&reply_of(200, body)).unwrap();
+    let found = report_of(&reply_of(200, body)).unwrap();
     assert_eq!((found.dataset_id.as_deref(), found.is_paginated), (Some("s"), false));
     let body = r#"{"id":"r","reportType":"PaginatedReport","embedUrl":"https://app.powerbi.com/rdlEmbed"}"#;
-    let found = reply::report(&reply_of(200, body)).unwrap();
+    let found = report_of(&reply_of(200, body)).unwrap();
     assert_eq!((found.dataset_id, found.is_paginated), (None, true));
-    for bad in ["javascript:alert(1)", "https://a b", ""] {
+    for bad in ["javascript:alert(1)", "https://a b", "", "http://app.powerbi.com/"] {
         let body = json!({"id": "r", "embedUrl": bad}).to_string();
-        assert_eq!(reply::report(&reply_of(200, body)).err().unwrap().code(), Code::Malformed, "{bad}");
+        assert_eq!(report_of(&reply_of(200, body)).err().unwrap().code(), Code::Malformed, "{bad}");
     }
     for body in [
         r#"{"isEffectiveIdentityRequired":true,"isEffectiveIdentityRolesRequired":false}"#,

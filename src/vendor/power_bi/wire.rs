@@ -26,7 +26,7 @@ pub(super) fn generate_call(
     let group = format!("/groups/{}", item.workspace_id);
     let (place, json) = match &item.shown {
         // The one right that the form for many cannot give without opening the whole workspace.
-        Shown::Reports(ids) if ids.len() == 1 && item.allow_save_as && item.dataset_ids.len() <= 1 => {
+        Shown::Reports(ids) if ids.len() == 1 && item.allow_save_as && !body::needs_form_of_many(item, reports) => {
             (format!("{group}/reports/{}", item.shown.id()), json(&body::of_one(item, identities)))
         }
         Shown::Reports(_) => (String::new(), json(&body::of_many(item, reports, identities))),
@@ -65,7 +65,9 @@ fn look_up_call(service: &Token, item: &PowerBiItem, place: &str) -> Result<Call
 
 fn headers(service: &Token, item: &PowerBiItem) -> Result<Vec<(HeaderName, HeaderValue)>, Fault> {
     let mut headers = vec![(AUTHORIZATION, sensitive(&format!("Bearer {}", service.expose()))?)];
-    if let Some(id) = item.profile_id.as_deref().and_then(|id| HeaderValue::try_from(id).ok()) {
+    if let Some(id) = &item.profile_id {
+        // Without it we would act with the rights of the principal itself.
+        let id = HeaderValue::try_from(id).map_err(|_| Fault::new(Code::Internal, "profile_id fits into no header"))?;
         headers.push((PROFILE, id));
     }
     Ok(headers)

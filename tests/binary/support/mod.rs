@@ -1,7 +1,9 @@
 //! A process, a vendor, a config, a client: what every test here needs.
 
 pub mod config;
+pub mod credentials;
 pub mod http;
+pub mod power_bi;
 pub mod process;
 pub mod sidecar;
 pub mod vendor;

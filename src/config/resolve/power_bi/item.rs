@@ -46,7 +46,23 @@ pub(in crate::config::resolve) fn item(given: &file::Embed, section: &mut Sectio
         section.add(Some(allow.place), "allow_save_as", "is for reports only");
     }
     if let Some(ids) = given.dataset_ids.as_ref().filter(|_| !of_reports) {
-        section.add(Some(ids.place), "dataset_ids", "is for reports; here it is dataset_id");
+        section.add(Some(ids.place), "dataset_ids", "is for reports only");
+    }
+    if let Some(xmla) = given.xmla_read_only.as_ref().filter(|xmla| xmla.value && !of_reports) {
+        section.add(Some(xmla.place), "xmla_read_only", "is for reports only");
+    }
+    if let (Some(rls), Some(of_token)) = (&given.rls, given.dataset_ids.as_ref().filter(|ids| !ids.value.is_empty())) {
+        let foreign = rls.value.datasets.iter().flatten().any(|id| !of_token.value.contains(id));
+        if foreign {
+            section.add(Some(rls.place), "rls.datasets", "names a dataset that is not among dataset_ids");
+        }
+    }
+    let shows_tiles = matches!(shown, Shown::Dashboard(_) | Shown::Tile { .. });
+    let names_datasets = |rls: &&At<file::Rls>| rls.value.datasets.as_ref().is_some_and(|ids| !ids.is_empty());
+    if let Some(rls) = given.rls.as_ref().filter(|rls| shows_tiles && !names_datasets(rls)) {
+        let message =
+            "is missing: an identity names its datasets, and those of a dashboard's tiles are known only here";
+        section.add(Some(rls.place), "rls.datasets", message);
     }
     Some(Item::PowerBi(Box::new(PowerBiItem {
         workspace_id: workspace_id?.value.clone(),
@@ -90,6 +106,9 @@ fn shown(given: &file::Embed, section: &mut Section<'_>) -> Option<Shown> {
     }
     if reports.len() > MOST {
         section.add(given.report_ids.as_ref().map(At::place), "report_ids", format!("are over {MOST} reports"));
+    }
+    if let Some(no) = given.create.as_ref().filter(|create| !create.value && level == Some(AccessLevel::Create)) {
+        section.add(Some(no.place), "create", "is false, and access_level is create");
     }
     let form = (reports.is_empty(), text(&given.dashboard_id), text(&given.tile_id), text(&given.dataset_id), create);
     match form {
@@ -140,6 +159,9 @@ fn rls(given: &At<file::Rls>, section: &mut Section<'_>) -> Option<Rls> {
             None
         }
     }?;
+    if matches!(&roles, Roles::OfViewer { allowed } if allowed.is_empty()) {
+        section.add(Some(given.place), "rls.allowed_roles", "is empty: no viewer could be shown anything");
+    }
     let names = match &roles {
         Roles::Fixed(names) | Roles::OfViewer { allowed: names } => names,
     };
