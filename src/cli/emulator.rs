@@ -22,7 +22,7 @@ pub(super) async fn emulator(args: Args) -> Result<(), Failure> {
         .map_err(|error| anyhow::anyhow!("cannot listen on {}: {error}", args.listen))?;
     let url = emulator.url();
     let databricks = emulator.databricks();
-    println!("A fake Databricks workspace, Microsoft Entra tenant and Power BI, at {url}\n");
+    println!("A fake Databricks workspace, Microsoft Entra tenant, Power BI and Bold BI, at {url}\n");
     println!("  export DATABRICKS_HOST={url}");
     println!("  export DATABRICKS_CLIENT_ID={}", databricks.client_id);
     println!("  export DATABRICKS_CLIENT_SECRET={}", databricks.client_secret);
@@ -39,6 +39,20 @@ pub(super) async fn emulator(args: Args) -> Result<(), Failure> {
     if let Some(report) = powerbi.reports.first() {
         println!("  export POWERBI_REPORT_ID={}", report.id);
     }
+    println!();
+    let boldbi = emulator.boldbi();
+    if let Some(site) = boldbi.sites.first() {
+        println!("  export BOLDBI_SERVER_URL={url}{}", site.root);
+        println!("  export BOLDBI_SITE_IDENTIFIER={}", site.identifier);
+    }
+    println!("  export BOLDBI_EMBED_SECRET={}", boldbi.embed_secret);
+    if let Some(user) = boldbi.users.first() {
+        println!("  export BOLDBI_EMAIL={}", user.email);
+    }
+    if let Some(dashboard) = boldbi.dashboards.first() {
+        println!("  export BOLDBI_DASHBOARD_ID={}", dashboard.id);
+    }
+    println!();
     println!("  everything in it  {url}/\n");
     println!("  requests so far   {url}/_emulator/requests");
     println!("  faults            POST {url}/_emulator/faults");

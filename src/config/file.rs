@@ -9,14 +9,14 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-pub use shapes::{
-    AccessLevel, Auth, Cloud, Embed, Kind, LoadLimit, Retry, Rls, Roles, Timeouts, Upstream, ViewerField,
-};
+pub use embed::{AccessLevel, Embed, Filter, GroupAccess, Operator, Origin, Rls, Roles, ViewerField};
+pub use upstream::{Auth, Cloud, Flow, Kind, LoadLimit, Retry, Timeouts, Upstream};
 
 use super::Problem;
 use super::units::{Bytes, Span};
 
-mod shapes;
+mod embed;
+mod upstream;
 
 /// Reads a config file's text.
 ///

@@ -1,7 +1,9 @@
 //! File and environment to a [`Config`], or to all the problems at once, each with its place.
 
+mod bold_bi;
 mod databricks;
 mod embed;
+mod foreign;
 mod power_bi;
 mod server;
 mod upstream;
@@ -180,9 +182,9 @@ impl Section<'_> {
         self.problems.add(place.or(Some(self.place)), &key, message);
     }
 
-    /// Refuses keys that another kind has.
-    fn refuse_foreign(&mut self, kind: &str, keys: &[(&str, Option<(u64, u64)>)]) {
-        for (key, place) in keys.iter().filter(|(_, place)| place.is_some()) {
+    /// Refuses keys that are not among those of the kind.
+    fn refuse_foreign(&mut self, kind: &str, keys: &[foreign::Key], ours: &[&str]) {
+        for (key, place) in keys.iter().filter(|(key, place)| place.is_some() && !ours.contains(key)) {
             self.add(*place, key, format!("is no key of kind {kind}"));
         }
     }

@@ -1,10 +1,10 @@
-//! What a test may ask of a running emulator and do to it, for Microsoft Entra and Power BI.
+//! What a test may ask of a running emulator and do to it, for Microsoft Entra, Power BI and Bold BI.
 
 use std::io;
 use std::time::Duration;
 
 use super::Emulator;
-use super::settings::{EntraSettings, PowerBiSettings};
+use super::settings::{BoldBiSettings, EntraSettings, PowerBiSettings};
 
 impl Emulator {
     /// What it was started with, as far as Entra goes.
@@ -72,5 +72,32 @@ impl Emulator {
     /// asked for; none is no such limit, as at the vendor.
     pub fn set_embed_life(&self, life: Option<Duration>) {
         self.state.powerbi.set_embed_life(life);
+    }
+
+    /// What it was started with, as far as Bold BI goes.
+    #[must_use]
+    pub fn boldbi(&self) -> &BoldBiSettings {
+        self.state.boldbi.settings()
+    }
+
+    /// Changes what Bold BI is from now on: its users, dashboards, flows, how answers tell the end of a token ….
+    pub fn change_boldbi(&self, change: impl FnOnce(&mut BoldBiSettings)) {
+        self.state.boldbi.change(change);
+    }
+
+    /// The embed secret from now on, as if it had been generated anew. The old one is refused, and the journal notes
+    /// where it was used; tokens stay valid.
+    pub fn set_boldbi_secret(&self, secret: &str) {
+        self.state.boldbi.set_secret(secret);
+    }
+
+    /// The life of tokens that Bold BI issues from now on, which is not the one that its answers tell.
+    pub fn set_boldbi_token_life(&self, life: Duration) {
+        self.state.boldbi.change(|settings| settings.token_life = life);
+    }
+
+    /// Embedded dashboards of Bold BI refuse every token issued so far. No way to do this is documented.
+    pub fn revoke_boldbi_tokens(&self) {
+        self.state.boldbi.revoke_tokens();
     }
 }

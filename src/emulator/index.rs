@@ -1,11 +1,12 @@
 //! The front page: what this is, and what to put into a client's config.
 
 use super::State;
-use super::settings::{DatasetKind, PowerBiSettings, ReportKind};
+use super::settings::{BoldBiSettings, DatasetKind, PowerBiSettings, ReportKind};
 
 /// The page, with the host under which it was asked for.
 pub(super) fn page(state: &State, base_url: &str) -> String {
     let (databricks, entra, powerbi) = (state.databricks.settings(), state.entra.settings(), state.powerbi.settings());
+    let boldbi = state.boldbi.settings();
     let dashboards: String = databricks.dashboards.iter().map(|one| row(&one.id, &one.title)).collect();
     let profiles: Vec<_> = powerbi.profiles.iter().map(|id| format!("<code>{id}</code>")).collect();
     [
@@ -24,6 +25,9 @@ pub(super) fn page(state: &State, base_url: &str) -> String {
         ("{classic_workspace_id}", &powerbi.classic_workspace_id),
         ("{profiles}", &profiles.join("<br>")),
         ("{items}", &items(powerbi)),
+        ("{boldbi_sites}", &sites(boldbi, base_url)),
+        ("{boldbi_secret}", &boldbi.embed_secret),
+        ("{boldbi_people}", &people(boldbi)),
     ]
     .into_iter()
     .fold(include_str!("index.html").to_owned(), |page, (name, value)| page.replace(name, value))
@@ -31,6 +35,23 @@ pub(super) fn page(state: &State, base_url: &str) -> String {
 
 fn row(id: &str, what: &str) -> String {
     format!("<tr><td><code>{id}</code></td><td>{what}</td></tr>")
+}
+
+/// Bold BI: what a client calls `serverurl` and `siteidentifier`.
+fn sites(settings: &BoldBiSettings, base_url: &str) -> String {
+    let shown = settings.sites.iter().map(|site| match site.identifier.as_str() {
+        "" => format!("<tr><td>site without an identifier</td><td><code>{base_url}{}</code></td></tr>", site.root),
+        identifier => row(identifier, &format!("<code>{base_url}{}</code>", site.root)),
+    });
+    shown.collect()
+}
+
+fn people(settings: &BoldBiSettings) -> String {
+    let users = settings.users.iter().map(|one| row(&one.email, "user"));
+    let groups = settings.groups.iter().map(|one| row(one, "group of anonymous viewers"));
+    let providers = settings.auth_providers.iter().map(|one| row(one, "provider of third-party groups"));
+    let dashboards = settings.dashboards.iter().map(|one| row(&one.id, &format!("dashboard “{}”", one.name)));
+    dashboards.chain(users).chain(groups).chain(providers).collect()
 }
 
 fn items(settings: &PowerBiSettings) -> String {

@@ -19,7 +19,15 @@ use super::wire::{Asked, Params};
 const KEPT: usize = 20_000;
 
 /// Form fields that prove something: never written down as they are.
-const SECRET_FIELDS: [&str; 5] = ["client_secret", "subject_token", "client_assertion", "assertion", "refresh_token"];
+const SECRET_FIELDS: [&str; 7] = [
+    "client_secret",
+    "subject_token",
+    "client_assertion",
+    "assertion",
+    "refresh_token",
+    "embed_secret",
+    "embed_signature",
+];
 
 /// Headers that do.
 const SECRET_HEADERS: [&str; 2] = ["x-identity-header", "secret"];
@@ -35,11 +43,11 @@ pub struct JournalEntry {
     pub method: String,
     /// The path as sent, without the query.
     pub path: String,
-    /// The decoded query.
+    /// The decoded query; secrets and signatures as `sha256:…`.
     pub query: Params,
     /// The decoded form; secrets and tokens as `sha256:…`.
     pub form: Params,
-    /// The JSON body of a request for an embed token; tokens in it as `sha256:…`.
+    /// The JSON body of a request for an embed token; secrets and tokens in it as `sha256:…`.
     pub body: Option<Value>,
     /// Header and claims of the form's `client_assertion`: without its signature it proves nothing.
     pub assertion: Option<Value>,
@@ -146,9 +154,11 @@ fn entry(asked: &Asked, operation: Operation) -> JournalEntry {
         time: Timestamp::now().to_string(),
         method: asked.method.to_string(),
         path: asked.path.clone(),
-        query: asked.query.clone(),
+        query: asked.query.iter().map(|(name, value)| (name.clone(), shown(name, value))).collect(),
         form: asked.form.iter().map(|(name, value)| (name.clone(), shown(name, value))).collect(),
-        body: Some(operation).filter(|one| *one == Operation::GenerateToken).and_then(|_| json_body(asked)),
+        body: matches!(operation, Operation::GenerateToken | Operation::BoldBiAuthorize)
+            .then(|| json_body(asked))
+            .flatten(),
         assertion: asked.form.get("client_assertion").and_then(|jwt| unsigned(jwt)),
         operation,
         auth_scheme: asked.auth_scheme(),
@@ -163,7 +173,8 @@ fn entry(asked: &Asked, operation: Operation) -> JournalEntry {
 }
 
 fn shown(name: &str, value: &str) -> String {
-    if SECRET_FIELDS.contains(&name) { fingerprint(value.as_bytes()) } else { value.to_owned() }
+    let secret = SECRET_FIELDS.iter().any(|field| field.eq_ignore_ascii_case(name));
+    if secret { fingerprint(value.as_bytes()) } else { value.to_owned() }
 }
 
 fn shown_header(name: &str, value: &[u8]) -> String {
@@ -172,27 +183,33 @@ fn shown_header(name: &str, value: &[u8]) -> String {
 
 fn json_body(asked: &Asked) -> Option<Value> {
     let mut body = serde_json::from_slice(&asked.body).ok()?;
-    hide_blobs(&mut body);
+    hide_secrets(&mut body);
     Some(body)
 }
 
-/// `identityBlob` holds a token for a data source, as a string or in an object.
-fn hide_blobs(value: &mut Value) {
+/// `identityBlob` holds a token for a data source, as a string or in an object; `embedsecret` is the secret of
+/// Bold BI.
+fn hide_secrets(value: &mut Value) {
     match value {
-        Value::Array(all) => all.iter_mut().for_each(hide_blobs),
+        Value::Array(all) => all.iter_mut().for_each(hide_secrets),
         Value::Object(members) => {
             for (name, member) in members {
-                if name == "identityBlob" {
+                if name == "identityBlob" || is_embed_secret(name) {
                     let text =
                         member["value"].as_str().or(member.as_str()).map_or_else(|| member.to_string(), str::to_owned);
                     *member = json!(fingerprint(text.as_bytes()));
                 } else {
-                    hide_blobs(member);
+                    hide_secrets(member);
                 }
             }
         }
         _ => {}
     }
+}
+
+/// In any spelling: a mistaken client must not have its secret written down.
+fn is_embed_secret(name: &str) -> bool {
+    name.replace(['_', '-'], "").eq_ignore_ascii_case("embedsecret")
 }
 
 fn unsigned(jwt: &str) -> Option<Value> {

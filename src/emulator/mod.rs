@@ -12,13 +12,15 @@
 //!   ├─ databricks   one workspace: tokens, tokeninfo, embedded dashboards
 //!   ├─ app          a Databricks App on a host of its own
 //!   ├─ entra        one Microsoft Entra tenant, and managed identities
-//!   └─ powerbi      Power BI: embed tokens, lookups, embedded reports
+//!   ├─ powerbi      Power BI: embed tokens, lookups, embedded reports
+//!   └─ boldbi       Bold BI: embed tokens by both flows, embedded dashboards
 //! ```
 //!
 //! Handlers are plain functions from a request to a reply. State lives in [`Emulator`], which ends its server when
 //! dropped.
 
 mod app;
+mod boldbi;
 mod control;
 mod dashboard;
 mod databricks;
@@ -53,11 +55,13 @@ pub use faults::Fault;
 pub use journal::JournalEntry;
 pub use operation::Operation;
 pub use settings::{
-    AppSettings, Dashboard, DatabricksSettings, DatasetKind, EntraSettings, Federation, FederationKeys,
-    PowerBiDashboard, PowerBiDataset, PowerBiReport, PowerBiSettings, PowerBiTile, ReportKind, Settings,
+    AppSettings, BoldBiDashboard, BoldBiSettings, BoldBiSignedText, BoldBiSite, BoldBiUser, Dashboard,
+    DatabricksSettings, DatasetKind, EntraSettings, Federation, FederationKeys, PowerBiDashboard, PowerBiDataset,
+    PowerBiReport, PowerBiSettings, PowerBiTile, ReportKind, Settings,
 };
 
 use app::App;
+use boldbi::BoldBi;
 use databricks::Workspace;
 use entra::Directory;
 use faults::{Faults, Plan};
@@ -85,6 +89,7 @@ struct State {
     app: App,
     entra: Directory,
     powerbi: PowerBi,
+    boldbi: BoldBi,
 }
 
 impl Emulator {
@@ -107,6 +112,7 @@ impl Emulator {
             app: App { url: url(app_addr, settings.tls), request_limit: settings.app.request_limit },
             entra: Directory::new(settings.entra)?,
             powerbi: PowerBi::new(settings.powerbi),
+            boldbi: BoldBi::new(settings.boldbi),
         });
         let acceptor = tls.map(|tls| tls.acceptor);
         let serve = |door, listener| {
@@ -228,6 +234,7 @@ impl State {
             (&Method::GET, "/") => Operation::Index,
             _ => entra::operation(asked)
                 .or_else(|| powerbi::operation(asked))
+                .or_else(|| self.boldbi.operation(asked))
                 .unwrap_or_else(|| databricks::operation(asked)),
         }
     }
@@ -239,6 +246,9 @@ impl State {
             Operation::Unknown => Reply::platform(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND", "No API found"),
             Operation::EntraDiscovery | Operation::EntraToken | Operation::ManagedIdentity => {
                 self.entra.answer(operation, asked, plan, notes)
+            }
+            Operation::BoldBiAuthorize | Operation::BoldBiFrame | Operation::BoldBiData => {
+                self.boldbi.answer(asked, plan, notes)
             }
             Operation::ReportFrame | Operation::ReportData => self.powerbi.answer(&self.entra, operation, asked, plan),
             _ if operation.is_power_bi() => self.powerbi.answer(&self.entra, operation, asked, plan),

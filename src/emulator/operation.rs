@@ -47,6 +47,12 @@ pub enum Operation {
     ReportFrame,
     /// What that page asks for: rows, with the embed token.
     ReportData,
+    /// Bold BI: an embed token, by either flow.
+    BoldBiAuthorize,
+    /// The HTML and script of an embedded dashboard of Bold BI.
+    BoldBiFrame,
+    /// What that page asks for: rows, with the embed token.
+    BoldBiData,
     /// The emulator's own front page.
     Index,
     /// No such endpoint.
@@ -55,7 +61,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation there is.
-    pub(super) const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::Discovery,
         Self::Jwks,
         Self::ServiceToken,
@@ -77,6 +83,9 @@ impl Operation {
         Self::PowerBiFeatures,
         Self::ReportFrame,
         Self::ReportData,
+        Self::BoldBiAuthorize,
+        Self::BoldBiFrame,
+        Self::BoldBiData,
         Self::Index,
         Self::Unknown,
     ];
@@ -106,6 +115,9 @@ impl Operation {
             Self::PowerBiFeatures => "powerbi_features",
             Self::ReportFrame => "report_frame",
             Self::ReportData => "report_data",
+            Self::BoldBiAuthorize => "boldbi_authorize",
+            Self::BoldBiFrame => "boldbi_frame",
+            Self::BoldBiData => "boldbi_data",
             Self::Index => "index",
             Self::Unknown => "unknown",
         }

@@ -21,6 +21,8 @@ pub struct Asked {
     pub method: Method,
     /// The path as sent.
     pub path: String,
+    /// The query as sent.
+    pub raw_query: String,
     /// The decoded query.
     pub query: Params,
     /// The decoded form; empty unless the body is one.
@@ -47,6 +49,7 @@ impl Asked {
         Self {
             method: parts.method.clone(),
             path: parts.uri.path().to_owned(),
+            raw_query: parts.uri.query().unwrap_or_default().to_owned(),
             query,
             form,
             repeated: repeated_query || repeated_form,

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::super::file::{self, At};
+use super::super::file;
 use super::super::{Databricks, Environment, Item, Proof, SecretRef};
 use super::url::{base_url, check_client_id, is_id};
-use super::{Section, secret_ref};
+use super::{Section, foreign, secret_ref};
 
 const CLIENT_ID: [&str; 2] = ["DATABRICKS_CLIENT_ID", "SERVICE_PRINCIPAL_ID"];
 const CLIENT_SECRET: [&str; 2] = ["DATABRICKS_CLIENT_SECRET", "SERVICE_PRINCIPAL_SECRET"];
@@ -17,18 +17,7 @@ const TOKEN_FILE: &str = "DATABRICKS_OIDC_TOKEN_FILEPATH";
 pub(super) const PAGE_CLIENT_MARGIN: Duration = Duration::from_secs(300);
 
 pub(super) fn system(given: &file::Upstream, env: &Environment, section: &mut Section<'_>) -> Option<Databricks> {
-    section.refuse_foreign(
-        "databricks",
-        &[
-            ("tenant_id", given.tenant_id.as_ref().map(At::place)),
-            ("cloud", given.cloud.as_ref().map(At::place)),
-            ("authority", given.authority.as_ref().map(At::place)),
-            ("api_url", given.api_url.as_ref().map(At::place)),
-            ("app_url", given.app_url.as_ref().map(At::place)),
-            ("scope", given.scope.as_ref().map(At::place)),
-            ("service_token_min_life", given.service_token_min_life.as_ref().map(At::place)),
-        ],
-    );
+    section.refuse_foreign("databricks", &foreign::upstream_keys(given), &["host", "workspace_id"]);
     let host = match &given.host {
         None => {
             section.add(None, "host", "is missing: the URL of the workspace");
@@ -53,24 +42,7 @@ pub(super) fn system(given: &file::Upstream, env: &Environment, section: &mut Se
 }
 
 pub(super) fn item(given: &file::Embed, section: &mut Section<'_>) -> Option<Item> {
-    section.refuse_foreign(
-        "databricks",
-        &[
-            ("workspace_id", given.workspace_id.as_ref().map(At::place)),
-            ("report_id", given.report_id.as_ref().map(At::place)),
-            ("report_ids", given.report_ids.as_ref().map(At::place)),
-            ("tile_id", given.tile_id.as_ref().map(At::place)),
-            ("dataset_id", given.dataset_id.as_ref().map(At::place)),
-            ("dataset_ids", given.dataset_ids.as_ref().map(At::place)),
-            ("xmla_read_only", given.xmla_read_only.as_ref().map(At::place)),
-            ("create", given.create.as_ref().map(At::place)),
-            ("access_level", given.access_level.as_ref().map(At::place)),
-            ("allow_save_as", given.allow_save_as.as_ref().map(At::place)),
-            ("lifetime", given.lifetime.as_ref().map(At::place)),
-            ("profile_id", given.profile_id.as_ref().map(At::place)),
-            ("rls", given.rls.as_ref().map(At::place)),
-        ],
-    );
+    section.refuse_foreign("databricks", &foreign::embed_keys(given), &["dashboard_id"]);
     let Some(id) = &given.dashboard_id else {
         section.add(None, "dashboard_id", "is missing: the id from the dashboard's URL");
         return None;
@@ -84,8 +56,12 @@ pub(super) fn item(given: &file::Embed, section: &mut Section<'_>) -> Option<Ite
 }
 
 fn auth_given(auth: &file::Auth) -> Result<(String, Proof), String> {
-    if auth.certificate_file.is_some() || auth.private_key_file.is_some() || auth.managed_identity {
-        return Err("has a certificate or managed identity, which Databricks does not take".into());
+    if auth.certificate_file.is_some()
+        || auth.private_key_file.is_some()
+        || auth.managed_identity
+        || auth.has_embed_secret()
+    {
+        return Err("has a certificate, managed identity or embed secret, which Databricks does not take".into());
     }
     let client_id = auth.client_id.clone().filter(|id| !id.is_empty()).ok_or("client_id is missing")?;
     check_client_id(&client_id)?;

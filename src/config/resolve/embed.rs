@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::file::{self, At, Kind};
 use super::super::{Embed, Upstream};
-use super::{Problems, Section, databricks, power_bi};
+use super::{Problems, Section, bold_bi, databricks, power_bi};
 
 /// No token lives longer.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -31,6 +31,7 @@ pub(super) fn resolve(
     let item = match kind {
         Kind::Databricks => databricks::item(given, &mut section),
         Kind::PowerBi => power_bi::item(given, &mut section),
+        Kind::BoldBi => bold_bi::item(given, &mut section),
     }?;
     let upstream = Arc::clone(upstreams.get(&given.upstream.value)?);
     (problems.0.len() == before).then(|| Embed { name: name.to_owned(), upstream, item, min_ttl, stale_until })
@@ -40,6 +41,7 @@ pub(super) fn resolve(
 fn lives(given: &file::Embed, kind: Kind, section: &mut Section<'_>) -> (Duration, Duration) {
     let (default_min_ttl, default_stale_until) = match kind {
         Kind::Databricks => (Duration::from_secs(600), Duration::from_secs(310)),
+        Kind::BoldBi => (Duration::from_secs(600), Duration::from_secs(60)),
         Kind::PowerBi => {
             // Of tokens that are to live shortly, half of the life is promised.
             let lifetime = given.lifetime.as_ref().map(|at| at.value.0).filter(|lifetime| !lifetime.is_zero());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::super::file::{self, At, Cloud};
 use super::super::{BaseUrl, Entra, EntraIdentity, Environment, IdentityEndpoint, PowerBi, Proof, SecretRef};
 use super::url::{base_url, check_client_id};
-use super::{Section, secret_ref};
+use super::{Section, foreign, secret_ref};
 pub(super) use item::item;
 
 const TENANT_ID: &str = "AZURE_TENANT_ID";
@@ -66,10 +66,9 @@ fn preset(cloud: Cloud) -> Preset {
 }
 
 pub(super) fn system(given: &file::Upstream, env: &Environment, section: &mut Section<'_>) -> Option<PowerBi> {
-    section.refuse_foreign(
-        "powerbi",
-        &[("host", given.host.as_ref().map(At::place)), ("workspace_id", given.workspace_id.as_ref().map(At::place))],
-    );
+    const OURS: [&str; 7] =
+        ["tenant_id", "cloud", "authority", "api_url", "app_url", "scope", "service_token_min_life"];
+    section.refuse_foreign("powerbi", &foreign::upstream_keys(given), &OURS);
     let preset = preset(given.cloud.as_ref().map(|cloud| cloud.value).unwrap_or_default());
     let mut url = |key: &str, written: Option<&At<String>>, default: &str| {
         let (text, place) = written.map_or((default, None), |at| (at.value.as_str(), Some(at.place)));
@@ -140,6 +139,9 @@ fn auth_given(auth: &file::Auth, env: &Environment) -> Result<Auth, String> {
     client_id.as_deref().map_or(Ok(()), check_client_id)?;
     let secret = secret_ref(auth.client_secret_file.as_deref(), auth.client_secret_env.as_deref())
         .map_err(|message| format!("client_secret {message}"))?;
+    if auth.has_embed_secret() {
+        return Err("has an embed secret, which Power BI does not take".into());
+    }
     if auth.private_key_file.is_some() && auth.certificate_file.is_none() {
         return Err("has private_key_file without certificate_file".into());
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::file::{self, At, Kind};
 use super::super::{Environment, LoadLimit, Retry, System, Timeouts, Upstream};
-use super::{Problems, Section, databricks, power_bi};
+use super::{Problems, Section, bold_bi, databricks, power_bi};
 
 pub(super) fn resolve(
     name: &str,
@@ -20,6 +20,7 @@ pub(super) fn resolve(
     let system = match given.kind {
         Kind::Databricks => databricks::system(given, env, &mut section).map(System::Databricks),
         Kind::PowerBi => power_bi::system(given, env, &mut section).map(System::PowerBi),
+        Kind::BoldBi => bold_bi::system(given, &mut section).map(System::BoldBi),
     };
     let limit = given.load_limit.as_ref();
     // Only Databricks says how many dashboards may start.

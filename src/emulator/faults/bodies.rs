@@ -12,6 +12,7 @@ use crate::emulator::wire::Reply;
 pub(super) fn usual_status(body: Option<&str>, code: Option<&Value>) -> StatusCode {
     match (body, code.and_then(Value::as_u64)) {
         (Some("entra"), Some(number)) => errors::status(number),
+        (Some("boldbi"), _) => StatusCode::OK,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
@@ -34,6 +35,8 @@ pub(super) fn shaped(fault: &Fault, status: StatusCode, operation: Operation) ->
         }
         Some("powerbi") => Reply::json(status, &json!({"error": {"code": code, "message": message}})),
         Some("pbi_error") => Reply::json(status, &pbi_error(&plain(&code))),
+        Some("boldbi") => Reply::json(status, &json!({"Status": false, "Message": message})),
+        Some("boldbi_error") => Reply::json(status, &json!({"errorMessage": message})),
         Some("empty") => Reply::empty(status),
         Some("text") => Reply::new(status, "text/plain", format!("{}: {message}", plain(&code))),
         Some("html") => {
@@ -41,7 +44,8 @@ pub(super) fn shaped(fault: &Fault, status: StatusCode, operation: Operation) ->
             Reply::new(status, "text/html; charset=utf-8", page)
         }
         Some(raw) => {
-            let kind = if raw.trim_start().starts_with('{') { "application/json" } else { "text/plain" };
+            let is_json = raw.trim_start().starts_with('{') || raw == "null";
+            let kind = if is_json { "application/json" } else { "text/plain" };
             Reply::new(status, kind, raw.to_owned())
         }
     }

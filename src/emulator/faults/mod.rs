@@ -32,8 +32,9 @@ pub struct Fault {
     pub status: Option<u16>,
     /// The shape of the body. Databricks: `platform` (or `json`), `oauth`, `okta`, `api12`. Microsoft: `entra`, where
     /// `error_code` is the AADSTS number, from which `error` and the default of `status` follow; `powerbi`
-    /// (`{"error": {"code", "message"}}`); `pbi_error` (the same with `pbi.error` in place of a message). Any:
-    /// `empty`, `html`, `text`. Anything else is sent as it is, e.g. `Too Many Requests`. Default: `platform`.
+    /// (`{"error": {"code", "message"}}`); `pbi_error` (the same with `pbi.error` in place of a message). Bold BI: `boldbi`
+    /// (`{"Status": false, "Message"}`, status 200 where none is given), `boldbi_error` (`{"errorMessage"}`). Any: `empty`,
+    /// `html`, `text`. Anything else is sent as it is, e.g. `Too Many Requests` or `null`. Default: `platform`.
     pub body: Option<String>,
     /// The content type in place of the one that goes with the body.
     pub content_type: Option<String>,
@@ -56,15 +57,16 @@ pub struct Fault {
     /// Answer as usual, but with bytes that are no JSON.
     pub garbage: bool,
     /// The life of issued tokens, seconds: `exp` and `expires_in`; `expiration` of an embed token, which may then
-    /// outlive the token that it was asked for with.
+    /// outlive the token that it was asked for with; at Bold BI all that tells the life of a token.
     pub token_life: Option<u64>,
     /// `expires_in` as any JSON value; the string `omit` leaves it out.
     pub expires_in: Option<Value>,
     /// `exp` of the JWT alone, seconds from now.
     pub jwt_exp_life: Option<i64>,
-    /// `expiration` of an embed token as any JSON value; the string `omit` leaves it out.
+    /// `expiration` of an embed token, `.expires` at Bold BI, as any JSON value; the string `omit` leaves it out.
     pub expiration: Option<Value>,
-    /// Issue the scoped token without `custom.claim`; tokeninfo without `custom_claim`.
+    /// Issue the scoped token without `custom.claim`, tokeninfo without `custom_claim`, the token of Bold BI without
+    /// its custom attributes.
     pub drop_custom_claim: bool,
     /// Fields to add to a JSON answer; they replace fields of the same name.
     pub extra_fields: Map<String, Value>,

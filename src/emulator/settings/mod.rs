@@ -4,10 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde_json::Value;
 
+mod boldbi;
 mod databricks;
 mod entra;
 mod powerbi;
 
+pub use boldbi::{BoldBiDashboard, BoldBiSettings, BoldBiSignedText, BoldBiSite, BoldBiUser};
 pub use databricks::{AppSettings, Dashboard, DatabricksSettings};
 pub use entra::EntraSettings;
 pub use powerbi::{
@@ -29,6 +31,8 @@ pub struct Settings {
     pub entra: EntraSettings,
     /// Power BI.
     pub powerbi: PowerBiSettings,
+    /// Bold BI.
+    pub boldbi: BoldBiSettings,
 }
 
 impl Default for Settings {
@@ -40,6 +44,7 @@ impl Default for Settings {
             app: AppSettings::default(),
             entra: EntraSettings::default(),
             powerbi: PowerBiSettings::default(),
+            boldbi: BoldBiSettings::default(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The emulator over real loopback sockets, asked by a client of a few lines that shares nothing with it.
 
 mod app;
+mod boldbi;
 mod embed;
 mod faults;
 mod federation;

@@ -2,8 +2,8 @@
 //! what it would refuse never reaches it.
 
 use crate::config::file::{self, AccessLevel, At};
-use crate::config::resolve::Section;
 use crate::config::resolve::url::is_id;
+use crate::config::resolve::{Section, foreign};
 use crate::config::{Item, PowerBiItem, Rls, Roles, Shown, ViewerField};
 
 /// Reports, datasets and roles of one token.
@@ -12,6 +12,11 @@ const MOST: usize = 50;
 const LONGEST_ROLE: usize = 50;
 
 pub(in crate::config::resolve) fn item(given: &file::Embed, section: &mut Section<'_>) -> Option<Item> {
+    const OTHERS: [&str; 6] =
+        ["email", "anonymous_group", "group_access", "custom_attributes", "datasource_filters", "dashboard_parameters"];
+    let keys = foreign::embed_keys(given);
+    let theirs: Vec<_> = keys.into_iter().filter(|(key, _)| OTHERS.contains(key)).collect();
+    section.refuse_foreign("powerbi", &theirs, &[]);
     let workspace_id = given.workspace_id.as_ref();
     if workspace_id.is_none() {
         section.add(None, "workspace_id", "is missing: the workspace that the item is in");

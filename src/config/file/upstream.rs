@@ -1,4 +1,4 @@
-//! The shapes of `upstreams` and `embeds`.
+//! The shapes of `upstreams`.
 
 use std::path::PathBuf;
 
@@ -16,6 +16,19 @@ pub enum Kind {
     Databricks,
     /// Power BI reports, dashboards, tiles and questions.
     PowerBi,
+    /// Bold BI dashboards.
+    BoldBi,
+}
+
+/// `upstreams.*.flow`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Flow {
+    /// A JSON object with the embed secret in it; Bold BI 14.1 and later.
+    #[default]
+    ObjectModel,
+    /// A query that is signed with the embed secret; before 14.1.
+    SignedQuery,
 }
 
 /// `upstreams.*.cloud`
@@ -33,19 +46,6 @@ pub enum Cloud {
     UsgovDod,
     /// China, operated by 21Vianet.
     China,
-}
-
-/// `embeds.*.access_level`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum AccessLevel {
-    /// Look.
-    #[default]
-    View,
-    /// Change the report.
-    Edit,
-    /// Make a new report on a dataset.
-    Create,
 }
 
 /// `upstreams.*`. What a kind does not know is refused where the file is resolved: a type for each
@@ -83,6 +83,15 @@ pub struct Upstream {
     /// with it; default 30m.
     #[serde(default)]
     pub service_token_min_life: Option<At<Span>>,
+    /// boldbi: the server with its path, such as `https://bi.example.com/bi`.
+    #[serde(default)]
+    pub url: Option<At<String>>,
+    /// boldbi: the site, such as `site1`; `""` for Bold BI Cloud.
+    #[serde(default)]
+    pub site: Option<At<String>>,
+    /// boldbi: how tokens are asked for; default object_model.
+    #[serde(default)]
+    pub flow: Option<At<Flow>>,
     /// The service credential; left out, it comes from the vendor's own environment variables.
     #[serde(default)]
     pub auth: Option<At<Auth>>,
@@ -125,6 +134,9 @@ impl Upstream {
             app_url: None,
             scope: None,
             service_token_min_life: None,
+            url: None,
+            site: None,
+            flow: None,
             auth: None,
             load_limit: None,
             timeouts: Timeouts::default(),
@@ -156,9 +168,31 @@ pub struct Auth {
     pub private_key_file: Option<PathBuf>,
     /// powerbi: the managed identity of the machine or service that we run on; default false.
     pub managed_identity: bool,
+    /// boldbi: a file with the embed secret.
+    pub embed_secret_file: Option<PathBuf>,
+    /// boldbi: an environment variable with the embed secret.
+    pub embed_secret_env: Option<String>,
     /// Never: secrets do not belong into the config.
     #[schemars(skip)]
     pub client_secret: Option<LiteralSecret>,
+    /// Never, either.
+    #[schemars(skip)]
+    pub embed_secret: Option<LiteralSecret>,
+}
+
+impl Auth {
+    /// Whether it has what only Bold BI takes.
+    pub fn has_embed_secret(&self) -> bool {
+        self.embed_secret_file.is_some() || self.embed_secret_env.is_some()
+    }
+
+    /// Whether it has nothing but that.
+    pub fn has_only_embed_secret(&self) -> bool {
+        let Auth { client_id, client_secret_file, client_secret_env, federated_token_file, .. } = self;
+        let texts = client_id.is_some() || client_secret_env.is_some();
+        let files = [client_secret_file, federated_token_file, &self.certificate_file, &self.private_key_file];
+        !texts && !self.managed_identity && files.iter().all(|file| file.is_none())
+    }
 }
 
 /// `upstreams.*.load_limit`
@@ -195,110 +229,4 @@ pub struct Retry {
     pub attempts: Option<u32>,
     /// Longest pause between two; default 8s.
     pub max_backoff: Option<Span>,
-}
-
-/// `embeds.*`
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Embed {
-    /// The upstream that shows it.
-    pub upstream: At<String>,
-    /// A published databricks dashboard, or a powerbi dashboard.
-    #[serde(default)]
-    pub dashboard_id: Option<At<String>>,
-    /// powerbi: the workspace that it is in.
-    #[serde(default)]
-    pub workspace_id: Option<At<String>>,
-    /// powerbi: a report.
-    #[serde(default)]
-    pub report_id: Option<At<String>>,
-    /// powerbi: more reports that the same token is for.
-    #[serde(default)]
-    pub report_ids: Option<At<Vec<String>>>,
-    /// powerbi: a tile of the dashboard.
-    #[serde(default)]
-    pub tile_id: Option<At<String>>,
-    /// powerbi: a dataset, for questions on it (Q&A) or, with `create`, for a new report.
-    #[serde(default)]
-    pub dataset_id: Option<At<String>>,
-    /// powerbi: the datasets that a report's token is for; left out, the report's own is looked up. Of a
-    /// dashboard or tile, those that `rls` holds for.
-    #[serde(default)]
-    pub dataset_ids: Option<At<Vec<String>>>,
-    /// powerbi: whether other datasets may query these (composite models, paginated reports); default false.
-    #[serde(default)]
-    pub xmla_read_only: Option<At<bool>>,
-    /// powerbi: for a new report on `dataset_id`; default false.
-    #[serde(default)]
-    pub create: Option<At<bool>>,
-    /// powerbi: view, edit or create; default view.
-    #[serde(default)]
-    pub access_level: Option<At<AccessLevel>>,
-    /// powerbi: whether the report may be saved under another name; default false.
-    #[serde(default)]
-    pub allow_save_as: Option<At<bool>>,
-    /// powerbi: the longest life of a token, in whole minutes; default that of the service token.
-    #[serde(default)]
-    pub lifetime: Option<At<Span>>,
-    /// powerbi: the service principal profile (`X-PowerBI-Profile-Id`).
-    #[serde(default)]
-    pub profile_id: Option<At<String>>,
-    /// powerbi: row-level security; default none, which shows every viewer the same rows.
-    #[serde(default)]
-    pub rls: Option<At<Rls>>,
-    /// Never hand out a token with less life left; default 10m (over 5m) for databricks, 15m for powerbi.
-    #[serde(default)]
-    pub min_ttl: Option<At<Span>>,
-    /// In an outage, tokens are served down to this; default 310s for databricks, else 60s.
-    #[serde(default)]
-    pub stale_until: Option<At<Span>>,
-}
-
-/// `embeds.*.rls`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Rls {
-    /// What the data model sees as `USERNAME()`.
-    pub username: ViewerField,
-    /// Roles of the data model, or `viewer.roles`; default none.
-    #[serde(default)]
-    pub roles: Option<Roles>,
-    /// The most that `viewer.roles` may ask for.
-    #[serde(default)]
-    pub allowed_roles: Option<Vec<String>>,
-    /// What the data model sees as `CUSTOMDATA()`; default nothing.
-    #[serde(default)]
-    pub custom_data: Option<ViewerField>,
-    /// The datasets that this holds for; default all that the token is for.
-    #[serde(default)]
-    pub datasets: Option<Vec<String>>,
-}
-
-/// A field of a viewer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-pub enum ViewerField {
-    /// The viewer's id.
-    #[serde(rename = "viewer.id")]
-    Id,
-    /// The viewer's value.
-    #[serde(rename = "viewer.value")]
-    Value,
-}
-
-/// `embeds.*.rls.roles`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "roles must be a list of names, or viewer.roles")]
-pub enum Roles {
-    /// The same for every viewer.
-    Fixed(Vec<String>),
-    /// The viewer's own.
-    OfViewer(ViewerRoles),
-}
-
-/// The words for the viewer's own roles.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-pub enum ViewerRoles {
-    /// As the request names them.
-    #[serde(rename = "viewer.roles")]
-    Roles,
 }

@@ -1,0 +1,135 @@
+//! What is minted into a token for one viewer: every value that the config names, or none at all. A
+//! filter that is left out because the viewer lacks its value would show all rows.
+
+use std::borrow::Cow;
+
+use crate::config::{BoldBiItem, GroupAccess, Origin, Parameter, ViewerField};
+use crate::model::{Code, Fault, Viewer};
+use crate::vendor::Mint;
+
+/// A dashboard's fields, filled in for one viewer.
+pub(super) struct Values<'a> {
+    pub(super) dashboard_id: &'a str,
+    pub(super) email: &'a str,
+    pub(super) anonymous_group: Option<&'a str>,
+    /// The viewer's id at the provider.
+    pub(super) group_access: Option<(&'a GroupAccess, &'a str)>,
+    pub(super) custom_attributes: Vec<Filled<'a>>,
+    pub(super) datasource_filters: Vec<Filled<'a>>,
+    pub(super) dashboard_parameters: Vec<Filled<'a>>,
+}
+
+/// A parameter with its value.
+pub(super) struct Filled<'a> {
+    pub(super) name: &'a str,
+    pub(super) operator: Option<&'static str>,
+    pub(super) value: Value<'a>,
+}
+
+/// One text, or several.
+pub(super) enum Value<'a> {
+    One(&'a str),
+    Many(Cow<'a, [String]>),
+}
+
+/// Fills in a dashboard's fields.
+pub(super) fn of<'a>(item: &'a BoldBiItem, mint: &Mint<'a>) -> Result<Values<'a>, Fault> {
+    let fill = |parameters: &'a [Parameter]| parameters.iter().map(|one| filled(one, mint)).collect();
+    let group_access = match &item.group_access {
+        Some(access) => Some((access, field(access.user, mint)?)),
+        None => None,
+    };
+    Ok(Values {
+        dashboard_id: &item.dashboard_id,
+        email: field(item.email, mint)?,
+        anonymous_group: item.anonymous_group.as_deref(),
+        group_access,
+        custom_attributes: Result::from_iter::<Vec<_>>(fill(&item.custom_attributes))?,
+        datasource_filters: Result::from_iter::<Vec<_>>(fill(&item.datasource_filters))?,
+        dashboard_parameters: Result::from_iter::<Vec<_>>(fill(&item.dashboard_parameters))?,
+    })
+}
+
+fn field<'a>(field: ViewerField, mint: &Mint<'a>) -> Result<&'a str, Fault> {
+    match field {
+        ViewerField::Id => Ok(mint.viewer_id),
+        ViewerField::Value => mint.viewer_value.ok_or_else(|| lacks("viewer.value")),
+    }
+}
+
+fn filled<'a>(parameter: &'a Parameter, mint: &Mint<'a>) -> Result<Filled<'a>, Fault> {
+    let value = match &parameter.value {
+        Origin::Id => Value::One(mint.viewer_id),
+        Origin::Value => Value::One(mint.viewer_value.ok_or_else(|| lacks("viewer.value"))?),
+        Origin::Roles if mint.viewer_roles.is_empty() => return Err(lacks("viewer.roles")),
+        Origin::Roles => {
+            // A set, sent as one, so that its order makes no other token.
+            let mut roles = mint.viewer_roles.to_vec();
+            roles.sort_unstable();
+            roles.dedup();
+            Value::Many(Cow::Owned(roles))
+        }
+        Origin::Attribute(name) => {
+            let value = mint.viewer_attributes.get(name).map(String::as_str);
+            Value::One(value.ok_or_else(|| lacks("an attribute in viewer.attributes"))?)
+        }
+        Origin::Fixed(texts) => match texts.as_slice() {
+            [text] => Value::One(text),
+            texts => Value::Many(Cow::Borrowed(texts)),
+        },
+    };
+    Ok(Filled { name: &parameter.name, operator: parameter.operator, value })
+}
+
+fn lacks(what: &str) -> Fault {
+    Fault::new(Code::InvalidViewer, format!("{what} is missing, and the embed mints it into the token"))
+}
+
+/// Refuses a viewer whose values are not all there, or would mean something else to Bold BI, before
+/// any work.
+///
+/// # Errors
+/// [`Code::InvalidViewer`].
+pub fn check_values(item: &BoldBiItem, flow: Flow, viewer: &Viewer) -> Result<(), Fault> {
+    let mint = Mint {
+        item: None,
+        details: None,
+        viewer_id: &viewer.id,
+        viewer_value: viewer.value.as_deref(),
+        viewer_roles: &viewer.roles,
+        viewer_attributes: &viewer.attributes,
+    };
+    let values = of(item, &mint)?;
+    let all = [&values.custom_attributes, &values.datasource_filters, &values.dashboard_parameters];
+    all.into_iter().flatten().try_for_each(|filled| filled.check(flow))
+}
+
+impl Filled<'_> {
+    /// Bold BI reads a text that begins with `IN(` as a list, and in the older flow finds the ends of
+    /// values by their delimiters.
+    fn check(&self, flow: Flow) -> Result<(), Fault> {
+        let texts: Vec<&str> = match &self.value {
+            Value::One(text) => vec![text],
+            Value::Many(texts) => texts.iter().map(String::as_str).collect(),
+        };
+        let delimits = |c: char| matches!(c, '&' | '=' | '{' | '}' | '[' | ']' | '(' | ')' | '\'' | '"' | ',' | ';' | '\\');
+        for text in texts {
+            if text.is_empty() {
+                return Err(Fault::new(Code::InvalidViewer, "a value that is minted into the token is empty"));
+            }
+            if is_operator(text) || (flow == Flow::SignedQuery && text.contains(delimits)) {
+                return Err(Fault::new(
+                    Code::InvalidViewer,
+                    "a value that is minted into the token holds what Bold BI would take for an operator or a delimiter",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_operator(text: &str) -> bool {
+    let text = text.trim_start().to_ascii_uppercase();
+    let rest = text.strip_prefix("NOT").map_or(text.as_str(), str::trim_start);
+    rest.strip_prefix("IN").is_some_and(|rest| rest.trim_start().starts_with('('))
+}
