@@ -279,8 +279,9 @@ impl Parts {
         let vendor = Arc::new(workshop.vendor(config).await?);
         let keeper = Arc::clone(&self.service_keeper);
         // A change of a timeout is no reason to be without a token while the vendor is down.
-        let seed = old.filter(|old| old.is_same_principal(config)).and_then(|old| old.service.held());
-        let service = ServiceTokens::new(config, Arc::clone(&vendor), Arc::clone(&metrics), keeper, seed);
+        let seed = old.filter(|old| old.is_same_principal(config)).and_then(|old| old.service.as_ref()?.held());
+        let made = || ServiceTokens::new(config, Arc::clone(&vendor), Arc::clone(&metrics), keeper, seed);
+        let service = config.system.has_service_token().then(made);
         let limit = config.load_limit.as_ref();
         let limiter = limit.map(|limit| self.limiters.of(&config.system.workspace(), limit));
         Ok(Upstream::new(Arc::clone(config), vendor, service, limiter, metrics))

@@ -12,6 +12,7 @@ use super::route::Lost;
 use super::{Site, Snapshot, status};
 use crate::edge::{Request, Response, respond};
 use crate::model::{Code, Fault};
+use crate::tokens::{ServiceTokens, Upstream};
 
 /// A vendor that is down for so long holds up no start.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -72,7 +73,8 @@ fn readyz(site: &Site, snapshot: &Snapshot) -> Response {
     if site.stop.has_begun() {
         return respond::text(503, "draining\n");
     }
-    let got = |upstream: &Arc<crate::tokens::Upstream>| upstream.service.status().was_got;
+    // Without service tokens there is none to wait for.
+    let got = |upstream: &Arc<Upstream>| upstream.service.as_ref().is_none_or(|service| service.status().was_got);
     if snapshot.upstreams.is_empty() || snapshot.upstreams.values().any(got) {
         return respond::text(200, "ready\n");
     }
@@ -86,7 +88,7 @@ fn startupz(site: &Site, snapshot: &Snapshot) -> Response {
     let waiting: Vec<_> = snapshot
         .upstreams
         .values()
-        .map(|upstream| upstream.service.status())
+        .filter_map(|upstream| upstream.service.as_ref().map(ServiceTokens::status))
         .filter(|status| !status.was_got)
         .collect();
     if waiting.is_empty() || site.is_started.load(Ordering::Relaxed) {

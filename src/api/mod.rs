@@ -131,8 +131,8 @@ pub fn handle(site: &Arc<Site>, request: Request, peer: SocketAddr) -> Answer {
 
 fn dispatch(site: &Arc<Site>, snapshot: Arc<Snapshot>, request: Request, begin: Moment, peer: SocketAddr) -> Answer {
     match route::find(request.method(), request.uri().path()) {
-        Ok(Route::ViewerToken(embed)) => match snapshot.embeds.get(embed) {
-            Some(show) => viewer_token::handle(site, &snapshot, show, request, begin, peer),
+        Ok(Route::ViewerToken(embed, form)) => match snapshot.embeds.get(embed) {
+            Some(show) => viewer_token::handle(site, &snapshot, show, request, begin, peer, form),
             None => {
                 let fault = Fault::new(Code::UnknownEmbed, "the config has no embed of this name");
                 site.note(&fault, None, None, begin, peer);
@@ -222,7 +222,7 @@ fn preflight(origin: &HeaderValue) -> Response {
     let mut response = respond::content(204, "text/plain", "");
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
-    let allowed = HeaderValue::from_static("Content-Type, Sidemint-Request, Sidemint-Viewer-Value");
+    let allowed = HeaderValue::from_static("Content-Type, Sidemint-Request, Sidemint-Viewer, Sidemint-Viewer-Value");
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     readable_by(origin, response)

@@ -2,14 +2,15 @@
 
 use http::Method;
 
+use super::viewer_token::Form;
 use crate::edge::{Response, respond};
 use crate::model::{Code, Fault};
 
 /// An endpoint of the token port.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route<'a> {
-    /// `GET` or `POST /v1/embeds/{embed}/token`
-    ViewerToken(&'a str),
+    /// `GET` or `POST /v1/embeds/{embed}/token`, `POST /v1/embeds/{embed}/boldbi-authorize`
+    ViewerToken(&'a str, Form),
     /// `GET /openapi.json`
     OpenApi,
 }
@@ -44,11 +45,15 @@ pub(super) fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Lost
     if path == "/openapi.json" {
         return if method == Method::GET { Ok(Route::OpenApi) } else { Err(Lost::wrong_method("GET")) };
     }
-    let embed = path.strip_prefix("/v1/embeds/").and_then(|rest| rest.strip_suffix("/token"));
-    match embed.filter(|embed| !embed.contains('/')) {
-        Some(embed) if method == Method::GET || method == Method::POST => Ok(Route::ViewerToken(embed)),
-        Some(_) => Err(Lost::wrong_method("GET, POST")),
-        None => Err(Lost::not_found("see /openapi.json for what there is")),
+    let of_embed = path.strip_prefix("/v1/embeds/").and_then(|rest| rest.split_once('/'));
+    match of_embed {
+        Some((embed, "token")) if method == Method::GET || method == Method::POST => {
+            Ok(Route::ViewerToken(embed, Form::Json))
+        }
+        Some((embed, "boldbi-authorize")) if method == Method::POST => Ok(Route::ViewerToken(embed, Form::BoldBi)),
+        Some((_, "token")) => Err(Lost::wrong_method("GET, POST")),
+        Some((_, "boldbi-authorize")) => Err(Lost::wrong_method("POST")),
+        _ => Err(Lost::not_found("see /openapi.json for what there is")),
     }
 }
 
@@ -61,13 +66,18 @@ mod tests {
         let code = |method: &str, path: &str| {
             find(&Method::from_bytes(method.as_bytes()).unwrap(), path).map_err(|lost| lost.fault.code()).err()
         };
-        assert_eq!(find(&Method::POST, "/v1/embeds/sales/token").unwrap(), Route::ViewerToken("sales"));
+        assert_eq!(find(&Method::POST, "/v1/embeds/sales/token").unwrap(), Route::ViewerToken("sales", Form::Json));
         assert_eq!(find(&Method::GET, "/openapi.json").unwrap(), Route::OpenApi);
         for path in
             ["/", "/v1", "/v1/embeds/sales", "/v1/embeds/a/b/token", "//v1/embeds/a/token", "/V1/embeds/a/token"]
         {
             assert_eq!(code("GET", path), Some(Code::NotFound), "{path}");
         }
+        assert_eq!(
+            find(&Method::POST, "/v1/embeds/supply/boldbi-authorize").unwrap(),
+            Route::ViewerToken("supply", Form::BoldBi)
+        );
+        assert_eq!(code("GET", "/v1/embeds/supply/boldbi-authorize"), Some(Code::MethodNotAllowed));
         for method in ["PUT", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "PRI", "get", "GET!"] {
             assert_eq!(code(method, "/v1/embeds/sales/token"), Some(Code::MethodNotAllowed), "{method}");
         }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Site, Snapshot};
 use crate::model::clock::rfc3339;
+use crate::tokens::{ServiceTokens, Upstream};
 
 #[derive(Serialize)]
 struct Status {
@@ -87,10 +88,12 @@ fn status(site: &Site, snapshot: &Snapshot) -> Status {
     }
 }
 
-fn upstream_status(upstream: &crate::tokens::Upstream) -> UpstreamStatus {
-    let service = upstream.service.status();
-    let alive = service.expires.filter(|(_, left)| !left.is_zero());
-    let state = match (&alive, &service.failure) {
+fn upstream_status(upstream: &Upstream) -> UpstreamStatus {
+    let service = upstream.service.as_ref().map(ServiceTokens::status);
+    let alive = service.as_ref().and_then(|service| service.expires).filter(|(_, left)| !left.is_zero());
+    let failure = service.as_ref().and_then(|service| service.failure.as_ref());
+    let state = match (&alive, failure) {
+        _ if service.is_none() => "none needed",
         (Some(_), None) => "fresh",
         (Some(_), Some(_)) => "valid, renewal fails",
         (None, Some(_)) => "missing",
@@ -104,7 +107,7 @@ fn upstream_status(upstream: &crate::tokens::Upstream) -> UpstreamStatus {
         service_token: state,
         expires_at: alive.map(|(at, _)| rfc3339(at)),
         expires_in: alive.map(|(_, left)| left.as_secs()),
-        last_error: service.failure.map(|fault| fault.to_string()),
+        last_error: failure.map(ToString::to_string),
         paused_for: upstream.vendor.paused_for().map(|rest| rest.as_secs() + 1),
         loads_per_window: limit.map(|limit| limit.per_second),
         window_seconds: limit.map(|limit| limit.window.as_secs_f64()),

@@ -1,6 +1,7 @@
-//! `GET` and `POST /v1/embeds/{embed}/token`.
+//! `GET` and `POST /v1/embeds/{embed}/token`, and the same in the words of Bold BI's browser SDK.
 
 mod ask;
+mod authorize;
 mod reply;
 
 use std::net::SocketAddr;
@@ -21,7 +22,7 @@ use crate::telemetry::audit::{Entry, Subject};
 use crate::telemetry::metrics::{Label, Outcome};
 use crate::tokens::{Asked, Embed, Served, check};
 use crate::vendor::page_block;
-use ask::{Ask, Purpose};
+use ask::{Ask, Beside, Purpose};
 use reply::Timing;
 
 /// An embed and the part of its replies that never changes.
@@ -41,6 +42,8 @@ impl Show {
             Item::Databricks { .. } => 300,
             // The vendor's sample looks every 30 s, and renews when ten minutes are left.
             Item::PowerBi(_) => 600,
+            // The vendor's page client renews nothing by itself.
+            Item::BoldBi(_) => 300,
         });
         Show { block: page_block(&embed.config), page_margin, embed }
     }
@@ -65,6 +68,17 @@ enum Step {
     Queue(Served, Turn),
 }
 
+/// What an answer looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// The reply with all that a page needs.
+    Json,
+    /// The bare token.
+    Plain,
+    /// What Bold BI answered.
+    BoldBi,
+}
+
 /// Everything about one request that does not change while it is answered.
 struct Visit<'a> {
     site: &'a Site,
@@ -72,7 +86,7 @@ struct Visit<'a> {
     show: &'a Show,
     begin: Moment,
     peer: SocketAddr,
-    plain: bool,
+    form: Form,
 }
 
 /// Answers at once what memory can answer: no future, no waiting.
@@ -83,15 +97,16 @@ pub(super) fn handle(
     request: Request,
     begin: Moment,
     peer: SocketAddr,
+    form: Form,
 ) -> Answer {
-    let plain = wants_plain_text(&request);
-    let visit = Visit { site, snapshot, show, begin, peer, plain };
+    let form = if form == Form::Json && wants_plain_text(&request) { Form::Plain } else { form };
+    let visit = Visit { site, snapshot, show, begin, peer, form };
     let own = || (Arc::clone(site), Arc::clone(snapshot), Arc::clone(show));
     if request.method() != Method::GET {
         let owned = own();
         return Answer::later(async move {
             let (site, snapshot, show) = &owned;
-            let visit = Visit { site, snapshot, show, begin, peer, plain };
+            let visit = Visit { site, snapshot, show, begin, peer, form };
             visit.of_post(request).await
         });
     }
@@ -105,7 +120,7 @@ pub(super) fn handle(
             let owned = own();
             Answer::later(async move {
                 let (site, snapshot, show) = &owned;
-                let visit = Visit { site, snapshot, show, begin, peer, plain };
+                let visit = Visit { site, snapshot, show, begin, peer, form };
                 visit.see_through(&ask, step).await
             })
         }
@@ -116,7 +131,7 @@ impl Visit<'_> {
     async fn of_post(&self, request: Request) -> Response {
         let read = tokio::select! {
             biased;
-            read = read(self.snapshot, request) => read,
+            read = self.read(request) => read,
             () = self.site.stop.forced() => Err(draining()),
         };
         let ask = match read {
@@ -126,6 +141,14 @@ impl Visit<'_> {
         match self.at_once(&ask) {
             Ok(response) => response,
             Err(step) => Box::pin(self.see_through(&ask, step)).await,
+        }
+    }
+
+    /// Reads the body of a POST.
+    async fn read(&self, request: Request) -> Result<Ask, Fault> {
+        match self.form {
+            Form::BoldBi => authorize::read(self.snapshot, self.show, request).await,
+            Form::Json | Form::Plain => read(self.snapshot, request).await,
         }
     }
 
@@ -142,7 +165,7 @@ impl Visit<'_> {
     }
 
     fn try_hand_out(&self, ask: &Ask) -> Result<Result<Served, Step>, Fault> {
-        check(&self.show.embed.config.item, &ask.viewer, &self.snapshot.ids)?;
+        check(&self.show.embed.config, &ask.viewer, &self.snapshot.ids)?;
         let Some(answer) = self.token(ask).at_hand(&self.policy(ask)) else { return Ok(Err(Step::Mint)) };
         let served = answer?;
         match self.begin_load(ask)? {
@@ -231,7 +254,7 @@ impl Visit<'_> {
             subject: Some(subject),
             caller: self.peer.ip(),
         });
-        reply::render(self.show, hand_out, now, self.plain)
+        reply::render(self.show, hand_out, now, self.form)
     }
 
     fn refuse(&self, ask: Option<&Ask>, fault: &Fault) -> Response {
@@ -256,14 +279,13 @@ fn draining() -> Fault {
 #[doc(hidden)]
 pub fn render_hit(show: &Show, served: Served, now: Moment) -> Response {
     let timing = Timing { minted_in: Duration::ZERO, waited: Duration::ZERO };
-    reply::render(show, &HandOut { served, timing }, now, false)
+    reply::render(show, &HandOut { served, timing }, now, Form::Json)
 }
 
-/// Reads the body of a POST.
 async fn read(snapshot: &Snapshot, request: Request) -> Result<Ask, Fault> {
     let server = &snapshot.config.server;
     let (head, incoming) = request.into_parts();
-    ask::check_headers(&head.headers, false)?;
+    ask::check_headers(&head.headers, Beside::Nothing)?;
     let json = body::json(&head.headers, incoming, server.max_body, server.header_timeout).await?;
     ask::from_json(&json)
 }

@@ -10,6 +10,7 @@ use crate::secrets::Vault;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::UpstreamMetrics;
 use crate::upstream::{Client, Target};
+use crate::vendor::bold_bi::BoldBi;
 use crate::vendor::databricks::Databricks;
 use crate::vendor::entra::{Application, Endpoint, Entra, Identity, Managed};
 use crate::vendor::power_bi::PowerBi;
@@ -52,6 +53,12 @@ impl Workshop<'_> {
                 let entra = self.entra(config, &system.entra).await?;
                 let client = self.client(config, &system.api)?;
                 Ok(Vendor::PowerBi(Box::new(PowerBi::new(system.clone(), client, entra, self.clock.clone()))))
+            }
+            System::BoldBi(system) => {
+                let proof = Proof::Secret(self.open(config, "auth", &system.secret).await?);
+                let credential = Credential::new(String::new(), proof, self.clock.clone());
+                let client = self.client(config, &system.host)?;
+                Ok(Vendor::BoldBi(Box::new(BoldBi::new(system.clone(), client, credential, self.clock.clone()))))
             }
         }
     }

@@ -53,6 +53,8 @@ enum Command {
         /// Walk every upstream and embed: resolve, connect, TLS, service token, token info, mint
         #[arg(long)]
         live: bool,
+        #[command(flatten)]
+        who: check::Who,
     },
     /// Ask a running sidecar for a viewer token
     Token(token::Args),
@@ -126,7 +128,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Demo(args) => demo::demo(args).await,
         #[cfg(feature = "emulator")]
         Command::Emulator(args) => emulator::emulator(args).await,
-        Command::Check { config, live } => check::check(&config, live).await,
+        Command::Check { config, live, who } => check::check(&config, live, &who).await,
         Command::Token(args) => token::token(args).await,
         Command::Wait { config, timeout } => probe::wait(&config, &timeout).await,
         Command::Healthcheck { config } => probe::healthcheck(&config).await,

@@ -77,6 +77,11 @@ impl System {
         }
     }
 
+    /// Whether viewer tokens are minted with a service token; Bold BI takes the credential itself.
+    pub fn has_service_token(&self) -> bool {
+        !matches!(self, System::BoldBi(_))
+    }
+
     /// Whether `other` has us as the same principal, so that its service token is ours.
     pub fn is_same_principal(&self, other: &System) -> bool {
         match (self, other) {

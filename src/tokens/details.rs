@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::Upstream;
 use crate::config;
-use crate::lease::{Keeper, Lease, Policy, Rhythm, Source, Want};
+use crate::lease::{Grant, Keeper, Lease, Policy, Rhythm, Source, Want};
 use crate::lifecycle::Tasks;
-use crate::model::{Clock, Fault, Lifetime};
+use crate::model::{Clock, Fault, Lifetime, Token};
 use crate::vendor::Details;
 
 /// Looked up again after so long, as long as somebody asks.
@@ -69,8 +69,9 @@ impl Source for DetailsSource {
     async fn fetch(&self, want: Want) -> Result<(Details, Lifetime), Fault> {
         let start = self.clock.now();
         let (vendor, item) = (&self.upstream.vendor, &self.embed.item);
-        let look_up = |service| async move { vendor.look_up(&service, item, want.urgency).await };
-        let details = self.upstream.with_service_token(Duration::ZERO, look_up).await?;
+        let look_up =
+            |service: Option<Grant<Token>>| async move { vendor.look_up(service.as_ref(), item, want.urgency).await };
+        let details = self.upstream.call(Duration::ZERO, look_up).await?;
         Ok((details, Lifetime::new(start, GOOD_FOR).to_be_renewed_after(RENEWED_AFTER)))
     }
 

@@ -29,8 +29,8 @@ pub struct Upstream {
     pub config: Arc<config::Upstream>,
     /// Its wire.
     pub vendor: Arc<Vendor>,
-    /// Its service token.
-    pub service: ServiceTokens,
+    /// Its service token, where the vendor has such a thing.
+    pub service: Option<ServiceTokens>,
     /// How fast its dashboards may start, if there is a limit.
     pub limiter: Option<Arc<Limiter>>,
     /// Its metrics.
@@ -43,7 +43,7 @@ impl Upstream {
     pub fn new(
         config: Arc<config::Upstream>,
         vendor: Arc<Vendor>,
-        service: ServiceTokens,
+        service: Option<ServiceTokens>,
         limiter: Option<Arc<Limiter>>,
         metrics: Arc<UpstreamMetrics>,
     ) -> Upstream {
@@ -53,36 +53,22 @@ impl Upstream {
     /// Ends renewals: the config names this upstream no more, or names another one so.
     pub fn retire(&self) {
         self.retired.store(true, Ordering::Relaxed);
-        self.service.retire();
+        self.service.iter().for_each(ServiceTokens::retire);
     }
 
     fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Relaxed)
     }
 
-    /// Calls the vendor with a service token that has so much life left, as far as one can be had. One
-    /// that the vendor refuses is replaced, and the call is made once more.
-    async fn with_service_token<T, F>(&self, life: Duration, call: impl Fn(Grant<Token>) -> F) -> Result<T, Fault>
+    /// Calls the vendor, with a service token that has so much life left where the vendor has such things.
+    async fn call<T, F>(&self, life: Duration, call: impl Fn(Option<Grant<Token>>) -> F) -> Result<T, Fault>
     where
         F: Future<Output = Result<T, MintFault>>,
     {
-        let service = self.service.token(life).await?;
-        let fault = match call(service.clone()).await {
-            Err(MintFault::ServiceTokenRefused(fault)) => fault,
-            result => {
-                self.service.proved(&service, result.is_ok());
-                return result.map_err(Fault::from);
-            }
-        };
-        let Some(another) = self.service.another(&service, life).await else {
-            // Where no other one can be had, that is the reason, and what passes or has to be mended.
-            return Err(self.service.failure().unwrap_or(fault));
-        };
-        tracing::warn!(upstream = %self.config.name, detail = fault.detail(), "the service token was refused");
-        let another = another?;
-        let result = call(another.clone()).await;
-        self.service.proved(&another, result.is_ok());
-        result.map_err(Fault::from)
+        match &self.service {
+            Some(service) => service.call_with(life, |token| call(Some(token))).await,
+            None => call(None).await.map_err(Fault::from),
+        }
     }
 
     /// Whether `other` is the same principal at the same workspace, so that its service token is ours.

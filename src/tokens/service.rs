@@ -1,5 +1,6 @@
 //! The broad token of an upstream. It is kept fresh for ever, whether somebody asks or not.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use crate::lifecycle::Tasks;
 use crate::model::{Clock, Fault, Lifetime, Moment, Token};
 use crate::telemetry::metrics::UpstreamMetrics;
 use crate::upstream::outcome_of;
-use crate::vendor::Vendor;
+use crate::vendor::{MintFault, Vendor};
 
 /// Enough for the calls that use it.
 const MIN_LIFE: Duration = Duration::from_secs(120);
@@ -23,10 +24,10 @@ const STALE_UNTIL: Duration = Duration::from_secs(40);
 /// How much life the service token of an upstream must have left.
 fn policy(system: &System) -> Policy {
     match system {
-        System::Databricks(_) => Policy::new(MIN_LIFE, STALE_UNTIL),
         // What is minted with it ends with it, so it is the operator who says. Each mint asks for what
         // it needs besides.
         System::PowerBi(power_bi) => Policy::new(power_bi.service_token_min_life.max(LEAST_LIFE), LEAST_LIFE),
+        System::Databricks(_) | System::BoldBi(_) => Policy::new(MIN_LIFE, STALE_UNTIL),
     }
 }
 
@@ -88,20 +89,48 @@ impl ServiceTokens {
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn token(&self, life: Duration) -> Result<Grant<Token>, Fault> {
+    async fn token(&self, life: Duration) -> Result<Grant<Token>, Fault> {
         let policy = self.lease.source().policy.raised_to(life);
         self.lease.ask(&self.keeper, &policy).await.map(|(grant, _)| grant)
     }
 
+    /// Calls the vendor with a service token that has so much life left, as far as one can be had. One
+    /// that the vendor refuses is replaced, and the call is made once more.
+    ///
+    /// # Errors
+    /// Those of `call`, or why there is no service token.
+    pub(super) async fn call_with<T, F>(&self, life: Duration, call: impl Fn(Grant<Token>) -> F) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, MintFault>>,
+    {
+        let service = self.token(life).await?;
+        let fault = match call(service.clone()).await {
+            Err(MintFault::ServiceTokenRefused(fault)) => fault,
+            result => {
+                self.proved(&service, result.is_ok());
+                return result.map_err(Fault::from);
+            }
+        };
+        let Some(another) = self.another(&service, life).await else {
+            // Where no other one can be had, that is the reason, and what passes or has to be mended.
+            return Err(self.failure().unwrap_or(fault));
+        };
+        tracing::warn!(upstream = %self.lease.source().name, detail = fault.detail(), "the service token was refused");
+        let another = another?;
+        let result = call(another.clone()).await;
+        self.proved(&another, result.is_ok());
+        result.map_err(Fault::from)
+    }
+
     /// A call with this token went well, or not.
-    pub fn proved(&self, token: &Grant<Token>, well: bool) {
+    fn proved(&self, token: &Grant<Token>, well: bool) {
         if well {
             self.lease.proved(&token.item);
         }
     }
 
     /// Another token than this one, which the vendor refused; `None` where that is not worth a try.
-    pub async fn another(&self, refused: &Grant<Token>, life: Duration) -> Option<Result<Grant<Token>, Fault>> {
+    async fn another(&self, refused: &Grant<Token>, life: Duration) -> Option<Result<Grant<Token>, Fault>> {
         let policy = self.lease.source().policy.raised_to(life);
         let answer = self.lease.another(&self.keeper, &policy, &refused.item).await?;
         Some(answer.map(|(grant, _)| grant))

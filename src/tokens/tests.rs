@@ -52,7 +52,7 @@ embeds:
     let upstream_metrics = Arc::new(metrics.upstream("contoso"));
     let keeper = ServiceTokens::keeper(clock.clone(), tasks.clone());
     let service = ServiceTokens::new(upstream_config, Arc::clone(&vendor), Arc::clone(&upstream_metrics), keeper, None);
-    let upstream = Arc::new(Upstream::new(Arc::clone(upstream_config), vendor, service, None, upstream_metrics));
+    let upstream = Arc::new(Upstream::new(Arc::clone(upstream_config), vendor, Some(service), None, upstream_metrics));
     let embed_config = &config.embeds["finance"];
     let details_keeper = ItemDetails::keeper(clock.clone(), tasks.clone());
     let details = ItemDetails::new(Arc::clone(&upstream), Arc::clone(embed_config), details_keeper);

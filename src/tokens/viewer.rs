@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::Embed;
 use super::store::{Key, Store};
-use crate::config::{Cache, IdPrivacy, Item};
+use super::{Embed, ServiceTokens};
+use crate::config::{self, Cache, IdPrivacy, Item};
 use crate::lease::{Grant, How, Keeper, Lease, Policy, Rhythm, Source, Want};
 use crate::lifecycle::Tasks;
 use crate::model::clock::rfc3339;
@@ -15,8 +15,7 @@ use crate::model::viewer::InvalidViewer;
 use crate::model::{Clock, Code, Fault, Lifetime, Secret, Token, Viewer};
 use crate::telemetry::audit::Pseudonyms;
 use crate::telemetry::metrics::{UpstreamMetrics, Warning};
-use crate::vendor::power_bi::{Page, check_identity};
-use crate::vendor::{Mint, MintFault, Minted};
+use crate::vendor::{Beside, Mint, MintFault, Minted, check_viewer};
 
 /// All viewer tokens.
 pub struct ViewerTokens {
@@ -30,8 +29,8 @@ pub struct ViewerToken {
     pub token: Token,
     /// RFC 3339.
     pub expires_at: Box<str>,
-    /// What the page needs besides, where only the vendor knows it.
-    pub page: Option<Box<Page>>,
+    /// What came with it.
+    pub beside: Option<Box<Beside>>,
 }
 
 /// One ask, with its lease found.
@@ -144,16 +143,14 @@ impl ViewerTokens {
     }
 
     fn source(&self, embed: &Arc<Embed>, viewer: &Viewer, ids: &IdRules, key: Key) -> ViewerSource {
-        // The rule is for what Databricks writes down; Power BI's data models know viewers by name.
+        // The rule is for what Databricks writes down; the others know viewers by name.
         let id = match (ids.privacy, &embed.config.item) {
             (IdPrivacy::Hmac, Item::Databricks { .. }) => ids.pseudonyms.long(&viewer.id),
             _ => viewer.id.clone(),
         };
         ViewerSource {
             embed: Arc::clone(embed),
-            viewer_id: id.into(),
-            viewer_value: viewer.value.clone().map(Into::into),
-            viewer_roles: viewer.roles.clone().into(),
+            viewer: Viewer { id, ..viewer.clone() },
             viewer_hash: ids.pseudonyms.short(&viewer.id),
             key,
             store: Arc::downgrade(&self.store),
@@ -164,9 +161,8 @@ impl ViewerTokens {
 /// Where a viewer token comes from.
 pub struct ViewerSource {
     embed: Arc<Embed>,
-    viewer_id: Box<str>,
-    viewer_value: Option<Box<str>>,
-    viewer_roles: Box<[String]>,
+    /// As the vendor is to know them.
+    viewer: Viewer,
     viewer_hash: ShortHex,
     key: Key,
     store: Weak<Store>,
@@ -174,12 +170,12 @@ pub struct ViewerSource {
 
 /// What an entry costs beside its texts: lease, source, moka's own books. Measured with the load
 /// benchmark, which prints the resident size with 100,000 tokens.
-const ENTRY_OVERHEAD: usize = 800;
+const ENTRY_OVERHEAD: usize = 850;
 /// The ends of tokens are whole seconds.
 const ROUNDING: Duration = Duration::from_secs(5);
 /// What a new token must live longer than the old one to be worth a mint, or a tenth of a short life.
 const WORTHWHILE: Duration = Duration::from_secs(60);
-/// A token id and its box.
+/// A box and what is in it besides texts.
 const PAGE_OVERHEAD: usize = 100;
 
 impl ViewerSource {
@@ -193,10 +189,12 @@ impl ViewerSource {
 
     pub(super) fn weight(&self, item: Option<&ViewerToken>) -> u32 {
         let token = item.map_or(0, |item| item.token.expose().len());
-        let viewer = self.viewer_id.len() + self.viewer_value.as_ref().map_or(0, |value| value.len());
-        let roles: usize = self.viewer_roles.iter().map(|role| role.len() + size_of::<String>()).sum();
-        let page = item.and_then(|item| item.page.as_ref()).map_or(0, |_| PAGE_OVERHEAD);
-        u32::try_from(token + viewer + roles + page + self.key.len() + ENTRY_OVERHEAD).unwrap_or(u32::MAX)
+        let beside = match item.and_then(|item| item.beside.as_deref()) {
+            Some(Beside::Page(_)) => PAGE_OVERHEAD,
+            Some(Beside::Answer(answer)) => answer.expose().len() + PAGE_OVERHEAD,
+            None => 0,
+        };
+        u32::try_from(token + weight_of(&self.viewer) + beside + self.key.len() + ENTRY_OVERHEAD).unwrap_or(u32::MAX)
     }
 
     /// Mints with a service token that lives longer than what is wanted, since some vendors let the
@@ -207,18 +205,14 @@ impl ViewerSource {
             Some(details) => Some(details.get().await?),
             None => None,
         };
-        let mint = &Mint {
-            item: &self.embed.config.item,
-            details: details.as_deref(),
-            viewer_id: &self.viewer_id,
-            viewer_value: self.viewer_value.as_deref(),
-            viewer_roles: &self.viewer_roles,
+        let mint = &Mint { item: &self.embed.config.item, details: details.as_deref(), viewer: &self.viewer };
+        let attempt = |service: Option<Grant<Token>>| async move {
+            if let Some((tokens, token)) = self.parent().zip(service.as_ref()) {
+                self.refuse_vain(tokens, token, &want)?;
+            }
+            upstream.vendor.mint(service.as_ref(), mint, want.urgency).await
         };
-        let attempt = |service: Grant<Token>| async move {
-            self.refuse_vain(&service, &want)?;
-            upstream.vendor.mint(&service, mint, want.urgency).await
-        };
-        let minted = upstream.with_service_token(self.parent_life(&want), attempt).await;
+        let minted = upstream.call(self.parent_life(&want), attempt).await;
         if let (Err(fault), Some(details)) = (&minted, &self.embed.details)
             && matches!(fault.code(), Code::Rejected | Code::UpstreamNotFound)
         {
@@ -227,16 +221,19 @@ impl ViewerSource {
         minted
     }
 
+    /// The service tokens, where the one ends with the other.
+    fn parent(&self) -> Option<&ServiceTokens> {
+        self.embed.upstream.service.as_ref().filter(|_| self.ends_with_another())
+    }
+
     /// The life that the service token must have left where the one ends with the other: what is wanted
     /// and the time that a mint may take. A renewal is for a longer life, so half of what the old token
     /// has lost is to be won back.
     fn parent_life(&self, want: &Want) -> Duration {
-        if !self.ends_with_another() {
-            return Duration::ZERO;
-        }
+        let Some(parent) = self.parent() else { return Duration::ZERO };
         let margin = ROUNDING + self.embed.upstream.config.timeouts.request.min(want.life / 10);
         let renewed = want.held.map_or(Duration::ZERO, |held| {
-            let left = held.remaining(self.embed.upstream.service.now());
+            let left = held.remaining(parent.now());
             left + (held.ttl().saturating_sub(left) / 2).max(worthwhile(&held))
         });
         renewed.max(want.life + margin)
@@ -245,11 +242,7 @@ impl ViewerSource {
     /// While no service token can be had that ends later than what is held does, minting with the old
     /// one would bring the same end again, for each viewer and more often the nearer it comes. And in
     /// an outage a new token must not have less life than an old one may have.
-    fn refuse_vain(&self, service: &Grant<Token>, want: &Want) -> Result<(), MintFault> {
-        if !self.ends_with_another() {
-            return Ok(());
-        }
-        let tokens = &self.embed.upstream.service;
+    fn refuse_vain(&self, tokens: &ServiceTokens, service: &Grant<Token>, want: &Want) -> Result<(), MintFault> {
         let left = service.lifetime.remaining(tokens.now());
         let reason = tokens.failure();
         let worth = want.held.is_none_or(|held| {
@@ -278,6 +271,13 @@ impl ViewerSource {
     }
 }
 
+fn weight_of(viewer: &Viewer) -> usize {
+    let roles: usize = viewer.roles.iter().map(|role| role.len() + size_of::<String>()).sum();
+    let attribute = |(name, value): (&String, &String)| name.len() + value.len() + 2 * size_of::<String>();
+    let attributes: usize = viewer.attributes.iter().map(attribute).sum();
+    viewer.id.len() + viewer.value.as_ref().map_or(0, String::len) + roles + attributes
+}
+
 fn worthwhile(held: &Lifetime) -> Duration {
     WORTHWHILE.min(held.ttl() / 10)
 }
@@ -295,8 +295,8 @@ impl Source for ViewerSource {
         })?;
         self.warn(&minted, &want);
         let expires_at = rfc3339(minted.lifetime.expires_at()).into();
-        let page = minted.page.map(Box::new);
-        Ok((ViewerToken { token: minted.token, expires_at, page }, minted.lifetime))
+        let beside = minted.beside.map(Box::new);
+        Ok((ViewerToken { token: minted.token, expires_at, beside }, minted.lifetime))
     }
 
     fn policy(&self) -> Policy {
@@ -328,17 +328,13 @@ impl Source for ViewerSource {
 ///
 /// # Errors
 /// [`Code::InvalidViewer`].
-pub fn check(item: &Item, viewer: &Viewer, ids: &IdRules) -> Result<(), Fault> {
-    match item {
-        Item::Databricks { .. } => {
-            let emails_allowed = ids.privacy != IdPrivacy::RejectPii;
-            viewer.check_databricks(emails_allowed).map_err(invalid)
-        }
-        Item::PowerBi(item) => {
-            viewer.check().map_err(invalid)?;
-            check_identity(item, viewer)
-        }
+pub fn check(embed: &config::Embed, viewer: &Viewer, ids: &IdRules) -> Result<(), Fault> {
+    match &embed.item {
+        Item::Databricks { .. } => viewer.check_databricks(ids.privacy != IdPrivacy::RejectPii),
+        Item::PowerBi(_) | Item::BoldBi(_) => viewer.check(),
     }
+    .map_err(invalid)?;
+    check_viewer(embed, viewer)
 }
 
 fn invalid(invalid: InvalidViewer) -> Fault {

@@ -130,7 +130,7 @@ fn redirect_host(reply: &Reply) -> Option<Authority> {
 }
 
 /// A number, or a number in a text, rounded down; vendors send both.
-fn seconds(value: &Value) -> Option<Duration> {
+pub(super) fn seconds(value: &Value) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,
         Value::String(text) if text.starts_with(|c: char| c.is_ascii_digit()) => text.parse::<f64>().ok()?,

@@ -3,6 +3,7 @@
 //! [`Vendor`].
 
 mod answer;
+pub mod bold_bi;
 mod credential;
 pub mod databricks;
 pub mod entra;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use crate::config::{Embed, Item, System};
 use crate::lease::Grant;
-use crate::model::{Code, Fault, Lifetime, Token, Urgency};
+use crate::model::{Code, Fault, Lifetime, Secret, Token, Urgency, Viewer};
 use power_bi::{Page, Report};
 
 /// One configured vendor system.
@@ -26,6 +27,8 @@ pub enum Vendor {
     Databricks(Box<databricks::Databricks>),
     /// Power BI.
     PowerBi(Box<power_bi::PowerBi>),
+    /// Bold BI.
+    BoldBi(Box<bold_bi::BoldBi>),
     /// One for tests.
     #[cfg(test)]
     Scripted(Box<scripted::Scripted>),
@@ -38,11 +41,7 @@ pub struct Mint<'a> {
     /// What the vendor said of it.
     pub details: Option<&'a Details>,
     /// The viewer, as the vendor is to know them.
-    pub viewer_id: &'a str,
-    /// The row filter.
-    pub viewer_value: Option<&'a str>,
-    /// Roles in the data model.
-    pub viewer_roles: &'a [String],
+    pub viewer: &'a Viewer,
 }
 
 /// What has to be known of an item before tokens are minted for it: the same for all viewers.
@@ -59,14 +58,23 @@ pub struct Minted {
     pub token: Token,
     /// Its life.
     pub lifetime: Lifetime,
-    /// Whether the token lacks the claim without which the page shows nothing.
+    /// Whether something is not said that should be: the claim without which the page shows nothing, or
+    /// how long the token lives.
     pub lacks_claim: bool,
-    /// What the page needs besides the token, where only the vendor knows it.
-    pub page: Option<Page>,
+    /// What else the answer holds that pages need.
+    pub beside: Option<Beside>,
+}
+
+/// What comes with a token.
+pub enum Beside {
+    /// Power BI: what of the `embed` block only the vendor knows.
+    Page(Page),
+    /// Bold BI: the answer as it came, which the vendor's page client reads.
+    Answer(Secret),
 }
 
 impl Vendor {
-    /// Gets a new service token.
+    /// Gets a new service token, where the vendor has such a thing: see [`System::has_service_token`].
     ///
     /// # Errors
     /// What the vendor, or the way to it, is to blame for.
@@ -74,6 +82,7 @@ impl Vendor {
         match self {
             Vendor::Databricks(databricks) => databricks.service_token(urgency).await,
             Vendor::PowerBi(power_bi) => power_bi.service_token(urgency).await,
+            Vendor::BoldBi(_) => Err(mixed_up()),
             #[cfg(test)]
             Vendor::Scripted(scripted) => scripted.service_token(),
         }
@@ -84,6 +93,7 @@ impl Vendor {
         match self {
             Vendor::Databricks(databricks) => databricks.paused_for(),
             Vendor::PowerBi(power_bi) => power_bi.paused_for(),
+            Vendor::BoldBi(bold_bi) => bold_bi.paused_for(),
             #[cfg(test)]
             Vendor::Scripted(_) => None,
         }
@@ -93,28 +103,47 @@ impl Vendor {
     ///
     /// # Errors
     /// As [`Vendor::mint`].
-    pub async fn look_up(&self, service: &Grant<Token>, item: &Item, urgency: Urgency) -> Result<Details, MintFault> {
-        match (self, item) {
-            (Vendor::PowerBi(power_bi), Item::PowerBi(item)) => power_bi.look_up(&service.item, item, urgency).await,
+    pub async fn look_up(
+        &self,
+        service: Option<&Grant<Token>>,
+        item: &Item,
+        urgency: Urgency,
+    ) -> Result<Details, MintFault> {
+        match (self, item, service) {
+            (Vendor::PowerBi(power_bi), Item::PowerBi(item), Some(service)) => {
+                power_bi.look_up(&service.item, item, urgency).await
+            }
             #[cfg(test)]
-            (Vendor::Scripted(scripted), _) => Ok(scripted.details()),
-            _ => Err(mixed_up()),
+            (Vendor::Scripted(scripted), _, Some(_)) => Ok(scripted.details()),
+            _ => Err(MintFault::Other(mixed_up())),
         }
     }
 
-    /// Mints a viewer token with the help of a service token.
+    /// Mints a viewer token, with the help of a service token where there is one.
     ///
     /// # Errors
     /// As above; [`MintFault::ServiceTokenRefused`] when the vendor does not take the service token.
-    pub async fn mint(&self, service: &Grant<Token>, mint: &Mint<'_>, urgency: Urgency) -> Result<Minted, MintFault> {
-        match (self, mint.item) {
-            (Vendor::Databricks(databricks), Item::Databricks { .. }) => {
+    pub async fn mint(
+        &self,
+        service: Option<&Grant<Token>>,
+        mint: &Mint<'_>,
+        urgency: Urgency,
+    ) -> Result<Minted, MintFault> {
+        match (self, mint.item, service) {
+            (Vendor::Databricks(databricks), Item::Databricks { .. }, Some(service)) => {
                 databricks.mint(&service.item, mint, urgency).await
             }
-            (Vendor::PowerBi(power_bi), Item::PowerBi(item)) => power_bi.mint(service, item, mint, urgency).await,
+            (Vendor::PowerBi(power_bi), Item::PowerBi(item), Some(service)) => {
+                power_bi.mint(service, item, mint, urgency).await
+            }
+            (Vendor::BoldBi(bold_bi), Item::BoldBi(item), None) => {
+                bold_bi.mint(item, mint.viewer, urgency).await.map_err(MintFault::Other)
+            }
             #[cfg(test)]
-            (Vendor::Scripted(scripted), Item::PowerBi(item)) => scripted.mint(service, item.lifetime_minutes).await,
-            _ => Err(mixed_up()),
+            (Vendor::Scripted(scripted), Item::PowerBi(item), Some(service)) => {
+                scripted.mint(service, item.lifetime_minutes).await
+            }
+            _ => Err(MintFault::Other(mixed_up())),
         }
     }
 }
@@ -124,17 +153,30 @@ pub fn needs_details(item: &Item) -> bool {
     matches!(item, Item::PowerBi(_))
 }
 
-/// The `embed` block of replies, as far as the config knows it; empty where [`Minted::page`] has it.
+/// The `embed` block of replies, as far as the config knows it; empty where [`Beside::Page`] has it.
 pub fn page_block(embed: &Embed) -> Vec<u8> {
     match (&embed.upstream.system, &embed.item) {
         (System::Databricks(system), Item::Databricks { dashboard_id }) => databricks::block(system, dashboard_id),
+        (System::BoldBi(system), Item::BoldBi(item)) => bold_bi::block(system, item),
         _ => Vec::new(),
     }
 }
 
+/// Refuses a viewer that the vendor could not take, before any work.
+///
+/// # Errors
+/// [`Code::InvalidViewer`].
+pub fn check_viewer(embed: &Embed, viewer: &Viewer) -> Result<(), Fault> {
+    match (&embed.item, &embed.upstream.system) {
+        (Item::PowerBi(item), _) => power_bi::check_identity(item, viewer),
+        (Item::BoldBi(item), System::BoldBi(system)) => bold_bi::check_values(item, system.flow, viewer),
+        _ => Ok(()),
+    }
+}
+
 /// The config rules this out: an embed's item is read by the kind of its upstream.
-fn mixed_up() -> MintFault {
-    MintFault::Other(Fault::new(Code::Internal, "the embed is of another kind than its upstream"))
+fn mixed_up() -> Fault {
+    Fault::new(Code::Internal, "the embed is of another kind than its upstream")
 }
 
 /// Why a mint failed.

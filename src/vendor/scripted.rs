@@ -97,6 +97,6 @@ impl Scripted {
         let longest = longest.map(|minutes| Duration::from_secs(60 * u64::from(minutes)));
         let end = Some(service.lifetime.expires_at());
         let lifetime = Lifetime::smaller_of(now, longest, end).unwrap_or(Lifetime::new(now, Duration::ZERO));
-        Ok(Minted { token: self.name("viewer"), lifetime, lacks_claim: false, page: None })
+        Ok(Minted { token: self.name("viewer"), lifetime, lacks_claim: false, beside: None })
     }
 }

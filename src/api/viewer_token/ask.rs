@@ -42,16 +42,26 @@ impl Purpose {
     }
 }
 
+/// What headers may say of the viewer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beside {
+    Nothing,
+    Value,
+    ValueOrViewer,
+}
+
 /// A misspelt header must not become a token without a filter either.
-pub(super) fn check_headers(headers: &HeaderMap, value_allowed: bool) -> Result<(), Fault> {
+pub(super) fn check_headers(headers: &HeaderMap, allowed: Beside) -> Result<(), Fault> {
     let ours = headers.keys().map(HeaderName::as_str).filter(|name| name.starts_with("sidemint"));
     for name in ours {
         match name {
             "sidemint-request" | "sidemint_request" => {}
-            "sidemint-viewer-value" if value_allowed => {}
+            "sidemint-viewer-value" if allowed != Beside::Nothing => {}
+            "sidemint-viewer" if allowed == Beside::ValueOrViewer => {}
             _ => {
                 return Err(invalid(
-                    "a Sidemint header is unknown or out of place: there are Sidemint-Request and, with GET, Sidemint-Viewer-Value",
+                    "a Sidemint header is unknown or out of place: there are Sidemint-Request, with GET \
+                     Sidemint-Viewer-Value, and with boldbi-authorize that and Sidemint-Viewer",
                 ));
             }
         }
@@ -70,26 +80,32 @@ pub(super) fn from_json(json: &[u8]) -> Result<Ask, Fault> {
         #[serde(default)]
         min_ttl: Option<Span>,
     }
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Who {
-        id: String,
-        #[serde(default)]
-        value: Option<String>,
-        #[serde(default)]
-        roles: Option<Vec<String>>,
-        #[serde(default)]
-        attributes: Option<BTreeMap<String, String>>,
-    }
     let body: Body = serde_json::from_slice(json).map_err(|error| unreadable(&error))?;
-    let Who { id, value, roles, attributes } = body.viewer;
     let min_ttl = body.min_ttl.map(|span| span.0);
     if min_ttl.is_some_and(|min_ttl| min_ttl > LONGEST) {
         return Err(invalid("min_ttl is over 24h, and no token lives longer"));
     }
-    // Serializers write `null` for what is not there.
-    let (roles, attributes) = (roles.unwrap_or_default(), attributes.unwrap_or_default());
-    Ok(Ask { viewer: Viewer { id, value, roles, attributes }, purpose: body.purpose.unwrap_or_default(), min_ttl })
+    Ok(Ask { viewer: body.viewer.into(), purpose: body.purpose.unwrap_or_default(), min_ttl })
+}
+
+/// A viewer, in JSON.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Who {
+    id: String,
+    #[serde(default)]
+    value: Option<String>,
+    #[serde(default)]
+    roles: Option<Vec<String>>,
+    #[serde(default)]
+    attributes: Option<BTreeMap<String, String>>,
+}
+
+impl From<Who> for Viewer {
+    fn from(Who { id, value, roles, attributes }: Who) -> Viewer {
+        // Serializers write `null` for what is not there.
+        Viewer { id, value, roles: roles.unwrap_or_default(), attributes: attributes.unwrap_or_default() }
+    }
 }
 
 /// The library's message may quote values, which may be personal; only its place is passed on.
@@ -110,13 +126,33 @@ fn unreadable(error: &serde_json::Error) -> Fault {
 /// Reads a GET, which has no body: what is not read could be taken for the next request.
 pub(super) fn of_get(request: &Request) -> Result<Ask, Fault> {
     body::none(request.body())?;
-    check_headers(request.headers(), true)?;
+    check_headers(request.headers(), Beside::Value)?;
     from_query(request.uri().query().unwrap_or_default(), request.headers())
 }
 
 /// Reads the query of a GET, and the viewer's value from its header: values may be personal and do
 /// not belong into URLs, which end up in logs.
 pub(super) fn from_query(query: &str, headers: &HeaderMap) -> Result<Ask, Fault> {
+    let (id, purpose) = parameters(query)?;
+    let id = form_decode(id.ok_or_else(|| invalid("viewer_id is missing"))?)?;
+    let viewer = Viewer { id, value: header_text(headers, &VIEWER_VALUE)?, ..Viewer::default() };
+    Ok(Ask { viewer, purpose, min_ttl: None })
+}
+
+/// Reads a viewer who is named in a header as a whole, in JSON.
+pub(super) fn from_viewer_header(json: &str, query: &str, headers: &HeaderMap) -> Result<Ask, Fault> {
+    let (id, purpose) = parameters(query)?;
+    if id.is_some() || headers.contains_key(&VIEWER_VALUE) {
+        return Err(invalid("the viewer is named twice: by Sidemint-Viewer, and by viewer_id or its value"));
+    }
+    let who: Who = serde_json::from_str(json).map_err(|_| {
+        invalid("Sidemint-Viewer must be the percent-encoded JSON of a viewer {id, value, roles, attributes}")
+    })?;
+    Ok(Ask { viewer: who.into(), purpose, min_ttl: None })
+}
+
+/// `viewer_id`, as it came, and `purpose`.
+fn parameters(query: &str) -> Result<(Option<&str>, Purpose), Fault> {
     let (mut id, mut purpose) = (None, None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -143,18 +179,17 @@ pub(super) fn from_query(query: &str, headers: &HeaderMap) -> Result<Ask, Fault>
         Some("renew") => Purpose::Renew,
         Some(_) => return Err(invalid("purpose is load or renew")),
     };
-    let id = form_decode(id.ok_or_else(|| invalid("viewer_id is missing"))?)?;
-    let viewer = Viewer { id, value: viewer_value(headers)?, ..Viewer::default() };
-    Ok(Ask { viewer, purpose, min_ttl: None })
+    Ok((id, purpose))
 }
 
 static VIEWER_VALUE: HeaderName = HeaderName::from_static("sidemint-viewer-value");
 
-fn viewer_value(headers: &HeaderMap) -> Result<Option<String>, Fault> {
-    let mut values = headers.get_all(&VIEWER_VALUE).iter();
+/// A header with percent-encoded UTF-8.
+pub(super) fn header_text(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, Fault> {
+    let mut values = headers.get_all(name).iter();
     let (Some(value), again) = (values.next(), values.next()) else { return Ok(None) };
     let text = value.to_str().ok().filter(|_| again.is_none());
-    let text = text.ok_or_else(|| invalid("Sidemint-Viewer-Value must be there once, percent-encoded"))?;
+    let text = text.ok_or_else(|| invalid("a Sidemint header about the viewer must be there once, percent-encoded"))?;
     percent_decode(text).map(Some)
 }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use http::header::HeaderValue;
 
-use super::{HandOut, Show};
+use super::{Form, HandOut, Show};
 use crate::edge::{Response, respond};
 use crate::lease::How;
 use crate::model::Moment;
+use crate::vendor::Beside;
 use crate::vendor::power_bi::Page;
 
 /// What took its time.
@@ -20,12 +21,16 @@ pub(super) struct Timing {
 /// A page is not told to come back sooner, as far as the token's life allows it.
 const SHORTEST_REFRESH: Duration = Duration::from_secs(30);
 
-pub(super) fn render(show: &Show, hand_out: &HandOut, now: Moment, plain: bool) -> Response {
+pub(super) fn render(show: &Show, hand_out: &HandOut, now: Moment, form: Form) -> Response {
     let grant = &hand_out.served.grant;
     let token = grant.item.token.expose().as_bytes();
     let timing = server_timing(hand_out.served.how, &hand_out.timing);
-    if plain {
-        return respond::token("text/plain; charset=utf-8", token.to_vec(), timing);
+    match (form, grant.item.beside.as_deref()) {
+        (Form::Plain, _) => return respond::token("text/plain; charset=utf-8", token.to_vec(), timing),
+        (Form::BoldBi, Some(Beside::Answer(answer))) => {
+            return respond::token("application/json", answer.expose().as_bytes().to_vec(), timing);
+        }
+        _ => {}
     }
     let left = grant.lifetime.remaining(now);
     let refresh = match refresh_in(left, show.embed.config.min_ttl, show.page_margin) {
@@ -34,7 +39,7 @@ pub(super) fn render(show: &Show, hand_out: &HandOut, now: Moment, plain: bool) 
         refresh => refresh,
     };
     let (mut expires_digits, mut refresh_digits) = (itoa::Buffer::new(), itoa::Buffer::new());
-    let [opening, before_id, id, after_id] = block(show, grant.item.page.as_deref());
+    let [opening, before_id, id, after_id] = block(show, grant.item.beside.as_deref());
     let pieces: [&[u8]; 14] = [
         br#"{"access_token":""#,
         token,
@@ -58,11 +63,11 @@ pub(super) fn render(show: &Show, hand_out: &HandOut, now: Moment, plain: bool) 
 }
 
 /// The `embed` block: the embed's own, or the token's with its id put in.
-fn block<'a>(show: &'a Show, page: Option<&'a Page>) -> [&'a [u8]; 4] {
-    match page {
-        None => [&show.block, b"", b"", b""],
-        Some(Page { opening, token_id: None }) => [opening.as_bytes(), b"", b"", b"}"],
-        Some(Page { opening, token_id: Some(id) }) => {
+fn block<'a>(show: &'a Show, beside: Option<&'a Beside>) -> [&'a [u8]; 4] {
+    match beside {
+        None | Some(Beside::Answer(_)) => [&show.block, b"", b"", b""],
+        Some(Beside::Page(Page { opening, token_id: None })) => [opening.as_bytes(), b"", b"", b"}"],
+        Some(Beside::Page(Page { opening, token_id: Some(id) })) => {
             [opening.as_bytes(), br#","token_id":""#, id.as_bytes(), br#""}"#]
         }
     }

@@ -1,16 +1,18 @@
 //! The live check of a Databricks embed.
 
-use super::{mint, nobody, step};
+use super::live::Walk;
+use super::step;
 use crate::config::Embed;
 use crate::lease::Grant;
 use crate::model::{Fault, Token, Urgency};
-use crate::vendor::Vendor;
+use crate::vendor::Mint;
 use crate::vendor::databricks::Databricks;
 
-pub(super) async fn walk(vendor: &Vendor, databricks: &Databricks, service: &Grant<Token>, embed: &Embed) -> bool {
-    let info = databricks.token_info(&service.item, &nobody(embed, None), Urgency::Waited).await;
+pub(super) async fn walk(walk: &Walk<'_>, databricks: &Databricks, service: &Grant<Token>, embed: &Embed) -> bool {
+    let mint = Mint { item: &embed.item, details: None, viewer: &walk.viewer(embed) };
+    let info = databricks.token_info(&service.item, &mint, Urgency::Waited).await;
     if !step(&format!("token info of embed {}", embed.name), info.map(|_| ()).map_err(Fault::from)) {
         return false;
     }
-    mint(vendor, service, embed, None).await
+    walk.mint(embed, None).await
 }

@@ -2,22 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use super::{mint, say, step};
+use super::live::Walk;
+use super::{say, step};
 use crate::config::{Embed, PowerBiItem, Rls, Roles, Shown};
 use crate::lease::Grant;
 use crate::model::{Code, Fault, Token, Urgency};
+use crate::vendor::Details;
 use crate::vendor::power_bi::{Dataset, PowerBi};
-use crate::vendor::{Details, Vendor};
 
 pub(super) async fn walk(
-    vendor: &Vendor,
+    walk: &Walk<'_>,
     power_bi: &PowerBi,
     service: &Grant<Token>,
     embed: &Embed,
     item: &PowerBiItem,
 ) -> bool {
     let name = &embed.name;
-    let details = match vendor.look_up(service, &embed.item, Urgency::Waited).await {
+    let details = match walk.vendor.look_up(Some(service), &embed.item, Urgency::Waited).await {
         Ok(details) => details,
         Err(fault) => return step(&format!("report of embed {name}"), Err(Fault::from(fault))),
     };
@@ -28,7 +29,7 @@ pub(super) async fn walk(
     for id in datasets(item, &details) {
         good &= walk_dataset(power_bi, service, embed, item, id).await;
     }
-    good && mint(vendor, service, embed, Some(&details)).await
+    good && walk.mint(embed, Some(&details)).await
 }
 
 async fn walk_dataset(power_bi: &PowerBi, service: &Grant<Token>, embed: &Embed, item: &PowerBiItem, id: &str) -> bool {

@@ -61,7 +61,8 @@ pub struct Embed {
     /// powerbi: whether the report may be saved under another name; default false.
     #[serde(default)]
     pub allow_save_as: Option<At<bool>>,
-    /// powerbi: the longest life of a token, in whole minutes; default that of the service token.
+    /// The longest life of a token. powerbi: in whole minutes; default that of the service token. boldbi: no
+    /// token is kept longer, whatever the server says of it; default 24h.
     #[serde(default)]
     pub lifetime: Option<At<Span>>,
     /// powerbi: the service principal profile (`X-PowerBI-Profile-Id`).

@@ -1,5 +1,7 @@
 //! `upstreams` and `embeds` of Bold BI.
 
+use std::time::Duration;
+
 use super::super::file::{self, At};
 use super::super::{BoldBi, BoldBiItem, Flow, GroupAccess, Item, Origin, Parameter, ViewerField};
 use super::url::{base_url, is_id};
@@ -20,8 +22,10 @@ pub(super) fn system(given: &file::Upstream, section: &mut Section<'_>) -> Optio
     if site.is_none() {
         section.add(None, "site", "is missing: the site, such as site1; \"\" for Bold BI Cloud");
     }
-    if let Some(site) = site.filter(|site| !site.value.is_empty() && !is_id(&site.value)) {
-        section.add(Some(site.place), "site", "must be the bare name: `site1`, not `site/site1`");
+    // The vendor's pages write the identifier, `site/site1`.
+    let bare = |site: &str| site.strip_prefix("site/").unwrap_or(site).to_owned();
+    if let Some(site) = site.filter(|site| !site.value.is_empty() && !is_id(&bare(&site.value))) {
+        section.add(Some(site.place), "site", "must be a site's name, such as site1");
     }
     let Some(auth) = &given.auth else {
         section.add(None, "auth", "is missing: embed_secret_file or embed_secret_env");
@@ -44,7 +48,7 @@ pub(super) fn system(given: &file::Upstream, section: &mut Section<'_>) -> Optio
         file::Flow::ObjectModel => Flow::ObjectModel,
         file::Flow::SignedQuery => Flow::SignedQuery,
     };
-    Some(BoldBi { host, path, site: site?.value.clone(), secret: secret?, flow })
+    Some(BoldBi { host, path, site: bare(&site?.value), secret: secret?, flow })
 }
 
 /// The server's host, and the path of the application on it.
@@ -60,8 +64,11 @@ fn split(url: &str, insecure_allowed: bool) -> Result<(super::super::BaseUrl, St
     Ok((base_url(host, insecure_allowed)?, path.to_owned()))
 }
 
+/// A shorter one would have each viewer's token minted again and again.
+const SHORTEST_LIFE: Duration = Duration::from_secs(60);
+
 pub(super) fn item(given: &file::Embed, section: &mut Section<'_>) -> Option<Item> {
-    const OURS: [&str; 7] = [
+    const OURS: [&str; 8] = [
         "dashboard_id",
         "email",
         "anonymous_group",
@@ -69,11 +76,15 @@ pub(super) fn item(given: &file::Embed, section: &mut Section<'_>) -> Option<Ite
         "custom_attributes",
         "datasource_filters",
         "dashboard_parameters",
+        "lifetime",
     ];
     section.refuse_foreign("boldbi", &foreign::embed_keys(given), &OURS);
     let id = given.dashboard_id.as_ref();
     if id.is_none_or(|id| !is_id(&id.value)) {
         section.add(id.map(At::place), "dashboard_id", "must be the id from the dashboard's URL");
+    }
+    if let Some(lifetime) = given.lifetime.as_ref().filter(|lifetime| lifetime.value.0 < SHORTEST_LIFE) {
+        section.add(Some(lifetime.place), "lifetime", "must be at least 1m");
     }
     let group_access = given.group_access.as_ref().map(|access| GroupAccess {
         user: access.value.user.map_or(ViewerField::Id, field),
@@ -107,7 +118,44 @@ pub(super) fn item(given: &file::Embed, section: &mut Section<'_>) -> Option<Ite
         custom_attributes,
         datasource_filters,
         dashboard_parameters,
+        lifetime: given.lifetime.as_ref().map(|lifetime| lifetime.value.0),
     })))
+}
+
+/// How the older flow writes a list for a dashboard's parameter is told nowhere.
+pub(super) fn check_flow(item: &BoldBiItem, flow: Flow, given: &file::Embed, section: &mut Section<'_>) {
+    let is_list = |parameter: &Parameter| match &parameter.value {
+        Origin::Roles => true,
+        Origin::Fixed(texts) => texts.len() != 1,
+        Origin::Id | Origin::Value | Origin::Attribute(_) => false,
+    };
+    let beyond = |parameter: &Parameter| is_list(parameter) || parameter.operator.is_some_and(|word| word != "=");
+    if flow == Flow::SignedQuery && item.dashboard_parameters.iter().any(beyond) {
+        let place = given.dashboard_parameters.as_ref().map(At::place);
+        let message = "with flow signed_query each must be a single value: no list, and no operator but =";
+        section.add(place, "dashboard_parameters", message);
+    }
+    let named = [
+        ("custom_attributes", given.custom_attributes.as_ref().map(At::place), &item.custom_attributes),
+        ("datasource_filters", given.datasource_filters.as_ref().map(At::place), &item.datasource_filters),
+        ("dashboard_parameters", given.dashboard_parameters.as_ref().map(At::place), &item.dashboard_parameters),
+    ];
+    for (key, place, parameters) in named {
+        if !parameters.iter().all(|parameter| is_sound(&parameter.value, flow)) {
+            section.add(
+                place,
+                key,
+                "a fixed value is empty, or holds what Bold BI takes for an operator or a delimiter",
+            );
+        }
+    }
+}
+
+fn is_sound(value: &Origin, flow: Flow) -> bool {
+    match value {
+        Origin::Fixed(texts) => !texts.is_empty() && texts.iter().all(|text| !text.is_empty() && flow.carries(text)),
+        _ => true,
+    }
 }
 
 fn field(field: file::ViewerField) -> ViewerField {

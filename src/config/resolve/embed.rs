@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::file::{self, At, Kind};
-use super::super::{Embed, Upstream};
+use super::super::{Embed, Item, System, Upstream};
 use super::{Problems, Section, bold_bi, databricks, power_bi};
 
 /// No token lives longer.
@@ -34,20 +34,21 @@ pub(super) fn resolve(
         Kind::BoldBi => bold_bi::item(given, &mut section),
     }?;
     let upstream = Arc::clone(upstreams.get(&given.upstream.value)?);
+    if let (Item::BoldBi(item), System::BoldBi(system)) = (&item, &upstream.system) {
+        bold_bi::check_flow(item, system.flow, given, &mut section);
+    }
     (problems.0.len() == before).then(|| Embed { name: name.to_owned(), upstream, item, min_ttl, stale_until })
 }
 
 /// `min_ttl` and `stale_until`.
 fn lives(given: &file::Embed, kind: Kind, section: &mut Section<'_>) -> (Duration, Duration) {
+    // Of tokens that are to live shortly, half of the life is promised.
+    let lifetime = given.lifetime.as_ref().map(|at| at.value.0).filter(|lifetime| !lifetime.is_zero());
+    let half = lifetime.map_or(Duration::MAX, |lifetime| lifetime / 2);
     let (default_min_ttl, default_stale_until) = match kind {
         Kind::Databricks => (Duration::from_secs(600), Duration::from_secs(310)),
-        Kind::BoldBi => (Duration::from_secs(600), Duration::from_secs(60)),
-        Kind::PowerBi => {
-            // Of tokens that are to live shortly, half of the life is promised.
-            let lifetime = given.lifetime.as_ref().map(|at| at.value.0).filter(|lifetime| !lifetime.is_zero());
-            let half = lifetime.map_or(Duration::MAX, |lifetime| lifetime / 2);
-            (Duration::from_secs(900).min(half), Duration::from_secs(60))
-        }
+        Kind::BoldBi => (Duration::from_secs(600).min(half), Duration::from_secs(60)),
+        Kind::PowerBi => (Duration::from_secs(900).min(half), Duration::from_secs(60)),
     };
     let min_ttl = given.min_ttl.as_ref().map_or(default_min_ttl, |at| at.value.0);
     let min_place = given.min_ttl.as_ref().map(At::place);

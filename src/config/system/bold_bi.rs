@@ -1,5 +1,7 @@
 //! Bold BI: a site, and what of it is shown.
 
+use std::time::Duration;
+
 use super::ViewerField;
 use crate::config::{BaseUrl, SecretRef};
 
@@ -24,6 +26,12 @@ impl BoldBi {
         format!("{}{}", self.host, self.path)
     }
 
+    /// The site's URL, as the vendor's browser SDK has it.
+    pub fn site_url(&self) -> String {
+        let separator = if self.site.is_empty() { "" } else { "/" };
+        format!("{}{separator}{}", self.server_url(), self.site_identifier())
+    }
+
     /// The site's identifier on the wire: `site/site1`, or nothing for Bold BI Cloud.
     pub fn site_identifier(&self) -> String {
         if self.site.is_empty() { String::new() } else { format!("site/{}", self.site) }
@@ -37,6 +45,21 @@ pub enum Flow {
     ObjectModel,
     /// A query that is signed with the secret.
     SignedQuery,
+}
+
+impl Flow {
+    /// Whether Bold BI would take this for a value, and for nothing else: it reads a text that begins with
+    /// `IN(` as a list, and in the older flow finds the ends of values by their delimiters.
+    pub fn carries(self, value: &str) -> bool {
+        const DELIMITERS: [char; 13] = ['&', '=', '{', '}', '[', ']', '(', ')', '\'', '"', ',', ';', '\\'];
+        !is_operator(value) && (self == Flow::ObjectModel || !value.contains(DELIMITERS))
+    }
+}
+
+fn is_operator(text: &str) -> bool {
+    let text = text.trim_start().to_ascii_uppercase();
+    let rest = text.strip_prefix("NOT").map_or(text.as_str(), str::trim_start);
+    rest.strip_prefix("IN").is_some_and(|rest| rest.trim_start().starts_with('('))
 }
 
 /// A dashboard of Bold BI, and what is minted into its tokens.
@@ -56,6 +79,15 @@ pub struct BoldBiItem {
     pub datasource_filters: Vec<Parameter>,
     /// Parameters of the dashboard.
     pub dashboard_parameters: Vec<Parameter>,
+    /// A token is taken to live no longer than this, whatever the server says.
+    pub lifetime: Option<Duration>,
+}
+
+impl BoldBiItem {
+    /// All that is minted into a token besides who looks.
+    pub fn parameters(&self) -> impl Iterator<Item = &Parameter> {
+        self.custom_attributes.iter().chain(&self.datasource_filters).chain(&self.dashboard_parameters)
+    }
 }
 
 /// Rights by the groups of another identity provider.

@@ -4,6 +4,8 @@
 //! The secret goes to the configured server and nowhere else.
 
 mod body;
+mod page;
+mod posted;
 mod query;
 mod reply;
 #[cfg(test)]
@@ -13,11 +15,13 @@ mod wire;
 
 use std::sync::Arc;
 
+use super::Minted;
 use super::credential::Credential;
-use super::{Mint, MintFault, Minted};
 use crate::config::{self, BoldBiItem, Flow};
-use crate::model::{Clock, Code, Fault, Secret, Urgency};
+use crate::model::{Clock, Code, Fault, Lifetime, Secret, Urgency, Viewer};
 use crate::upstream::{Client, Reply};
+pub(super) use page::block;
+pub use posted::check_posted;
 pub use values::check_values;
 
 /// One site.
@@ -47,13 +51,8 @@ impl BoldBi {
         self.client.call(&wire::front_page_call(&self.config), Urgency::Ahead, any).await
     }
 
-    pub(super) async fn mint(
-        &self,
-        item: &BoldBiItem,
-        mint: &Mint<'_>,
-        urgency: Urgency,
-    ) -> Result<Minted, MintFault> {
-        let values = &values::of(item, mint).map_err(MintFault::Other)?;
+    pub(super) async fn mint(&self, item: &BoldBiItem, viewer: &Viewer, urgency: Urgency) -> Result<Minted, Fault> {
+        let values = &values::of(item, viewer)?;
         let attempt = |secret: Arc<Secret>| async move {
             let call = match self.config.flow {
                 Flow::ObjectModel => wire::object_call(&self.config, &secret, values)?,
@@ -62,9 +61,14 @@ impl BoldBi {
                     wire::signed_call(&self.config, &secret, values, now, &nonce()?)?
                 }
             };
-            self.client.call(&call, urgency, reply::authorized).await
+            self.client.call(&call, urgency, |answer| reply::authorized(answer, values.email)).await
         };
-        self.credential.offer(attempt).await.map_err(MintFault::Other)
+        let minted = self.credential.offer(attempt).await?;
+        let lifetime = match item.lifetime {
+            Some(most) => Lifetime::new(minted.lifetime.start(), minted.lifetime.ttl().min(most)),
+            None => minted.lifetime,
+        };
+        Ok(Minted { lifetime, ..minted })
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::Value;
 
-use crate::model::{Code, Fault, Lifetime};
+use crate::model::{Code, Fault, Lifetime, Secret};
 use crate::upstream::Reply;
 use crate::upstream::retry::is_transient;
-use crate::vendor::Minted;
 use crate::vendor::answer::{Voice, header, seconds, trace};
+use crate::vendor::{Beside, Minted};
 
 const VOICE: Voice = Voice {
     vendor: "Bold BI",
@@ -21,23 +21,38 @@ const VOICE: Voice = Voice {
 /// A token whose life nobody tells is kept for so long.
 const UNTOLD: Duration = Duration::from_secs(300);
 
-/// Reads what the authorize endpoint answered.
-pub(super) fn authorized(reply: &Reply) -> Result<Minted, Fault> {
-    if reply.status != StatusCode::OK {
-        return Err(fault(reply));
+/// Reads what the authorize endpoint answered to the question for this viewer.
+pub(super) fn authorized(reply: &Reply, email: &str) -> Result<Minted, Fault> {
+    let status = reply.status;
+    let passing = |code, text: &str| Fault::new(code, format!("Bold BI {text}{}", (VOICE.trace)(reply)));
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        return Err(passing(Code::Throttled, "throttles us"));
+    } else if is_transient(status) {
+        return Err(passing(Code::Unavailable, "is in trouble"));
+    } else if status.is_redirection() {
+        return Err(VOICE.redirected(reply, "url", "is url the URL of the server with its path?"));
     }
-    let body: Value = VOICE.json(reply, "a token")?;
+    let body: Value = match VOICE.json(reply, "a token") {
+        Err(_) if status != StatusCode::OK => Value::Null,
+        body => body?,
+    };
     let token = body.pointer("/Data/access_token").and_then(Value::as_str).filter(|token| !token.is_empty());
     let said = |name: &str| body.get(name).and_then(Value::as_bool);
-    let (Some(token), true) = (token, said("ApiStatus") == Some(true) && said("Status") != Some(false)) else {
-        return Err(refusal(reply, &body));
-    };
+    let success = status == StatusCode::OK && said("ApiStatus") == Some(true) && said("Status") != Some(false);
+    let Some(token) = token.filter(|_| success) else { return Err(refusal(reply, &body, email)) };
     let token = VOICE.token(reply, token)?;
     let exp = token.claims().and_then(|claims| claims.exp());
     let expires_in = body.pointer("/Data/expires_in").and_then(seconds);
     let lifetime = lifetime(reply, exp, expires_in, announced(reply, &body))?;
-    let raw = String::from_utf8(reply.body.to_vec()).ok();
-    Ok(Minted { token, lifetime, lacks_claim: false, page: None, raw: raw.map(Into::into) })
+    // It was read as JSON, so it is UTF-8.
+    let answer = String::from_utf8_lossy(&reply.body).into_owned();
+    let untold = Lifetime::new(reply.sent, UNTOLD);
+    Ok(Minted {
+        token,
+        lacks_claim: lifetime.is_none(),
+        lifetime: lifetime.unwrap_or(untold),
+        beside: Some(Beside::Answer(Secret::new(answer))),
+    })
 }
 
 /// The smallest of what is said in three places, which contradict each other in the vendor's own
@@ -47,12 +62,12 @@ fn lifetime(
     exp: Option<i64>,
     expires_in: Option<Duration>,
     announced: Option<i64>,
-) -> Result<Lifetime, Fault> {
+) -> Result<Option<Lifetime>, Fault> {
     let end = [exp, announced].into_iter().flatten().min();
     if end.is_none() && expires_in.is_none() {
-        return Ok(Lifetime::new(reply.sent, UNTOLD));
+        return Ok(None);
     }
-    VOICE.lifetime(reply, expires_in, end)
+    VOICE.lifetime(reply, expires_in, end).map(Some)
 }
 
 /// `.expires`, such as `2/12/2026 12:29:05 PM`. It has no zone: taken for UTC, and for nothing if it is
@@ -64,45 +79,53 @@ fn announced(reply: &Reply, body: &Value) -> Option<i64> {
     (end > reply.sent.unix_seconds()).then_some(end)
 }
 
-/// An answer with another status than 200.
-fn fault(reply: &Reply) -> Fault {
+/// A refusal. Words count more than the status, since the vendor documents neither; they are looked into
+/// and not repeated, as they may quote.
+fn refusal(reply: &Reply, body: &Value, email: &str) -> Fault {
     let trace = (VOICE.trace)(reply);
     let fault = |code, text: &str| Fault::new(code, format!("Bold BI {text}{trace}"));
-    match reply.status.as_u16() {
-        429 => fault(Code::Throttled, "throttles us"),
-        _ if is_transient(reply.status) => fault(Code::Unavailable, "is in trouble"),
-        300..=399 => VOICE.redirected(reply, "url", "is url the URL of the server with its path?"),
-        401 => fault(Code::CredentialsRejected, SECRET),
-        404 => fault(Code::UpstreamNotFound, "has no such site: check url and site, and that embedding is enabled"),
-        403 => fault(Code::Denied, "denied access: check the viewer's permission for the dashboard"),
-        _ => serde_json::from_slice(&reply.body)
-            .map_or_else(|_| fault(Code::Rejected, "refused the request"), |body| refusal(reply, &body)),
+    match (verdict(body, email), reply.status.as_u16()) {
+        (Verdict::Dashboard, _) => fault(Code::UpstreamNotFound, "knows no such dashboard: check dashboard_id"),
+        (Verdict::Secret, _) | (Verdict::Other | Verdict::Silence, 401) => fault(Code::CredentialsRejected, SECRET),
+        (Verdict::Viewer, _) => fault(Code::Rejected, VIEWER),
+        (_, 403) => fault(Code::Denied, "denied access: check the viewer's permission for the dashboard"),
+        (_, 404) => {
+            fault(Code::UpstreamNotFound, "has no such site: check url and site, and that embedding is enabled")
+        }
+        (Verdict::Silence, 200) => VOICE.malformed(reply, "there is no token in it"),
+        _ => fault(Code::Rejected, "refused the request"),
     }
 }
 
-const SECRET: &str = "rejected the embed secret: generate a new one (Settings > Embed > Embed secret), and put it into \
-                      the secret's place";
-
-/// An answer that says no in words; they are looked into and not repeated, as they may quote.
-fn refusal(reply: &Reply, body: &Value) -> Fault {
-    let trace = (VOICE.trace)(reply);
-    let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_lowercase();
-    let words = format!("{} {}", text("Message"), text("errorMessage"));
-    let says = |word: &str| words.contains(word);
-    let fault = |code, text: &str| Fault::new(code, format!("Bold BI {text}{trace}"));
-    if body.is_null() || (words.trim().is_empty() && body.get("Status").is_none()) {
-        return VOICE.malformed(reply, "there is no token in it");
-    }
-    if says("object reference") {
-        return fault(Code::UpstreamNotFound, "knows no such dashboard: check dashboard_id");
-    }
-    if says("secret") || says("signature") || says("embedcodevalidation") {
-        return fault(Code::CredentialsRejected, SECRET);
-    }
-    if says("user") || says("email") {
-        let advice = "does not know the viewer: the e-mail address must be that of a user there, unless \
+const SECRET: &str = "rejected the embed secret: check it, flow and the clock of this machine, or generate a new one \
+                      (Settings > Embed > Embed secret) and put it into the secret's place";
+const VIEWER: &str = "does not know the viewer: the e-mail address must be that of a user there, unless \
                       anonymous_group is set";
-        return fault(Code::Rejected, advice);
+
+/// What an answer complains about.
+enum Verdict {
+    Dashboard,
+    Secret,
+    Viewer,
+    Other,
+    Silence,
+}
+
+/// Looks for words that are known from the vendor's SDK, and for those that any server would use. What it
+/// quotes of the viewer is no word of its own: nobody's name must bring the secret into disrepute.
+fn verdict(body: &Value, email: &str) -> Verdict {
+    let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_lowercase();
+    let words = format!("{} {}", text("Message"), text("errorMessage")).replace(&email.to_lowercase(), " ");
+    let says = |given: &[&str]| given.iter().any(|word| words.contains(word));
+    if says(&["object reference"]) {
+        Verdict::Dashboard
+    } else if says(&["secret", "signature", "embedcodevalidation"]) {
+        Verdict::Secret
+    } else if says(&["user", "email", "e-mail"]) {
+        Verdict::Viewer
+    } else if words.trim().is_empty() && body.get("Status").is_none() {
+        Verdict::Silence
+    } else {
+        Verdict::Other
     }
-    fault(Code::Rejected, "refused the request")
 }

@@ -3,9 +3,8 @@
 
 use std::borrow::Cow;
 
-use crate::config::{BoldBiItem, GroupAccess, Origin, Parameter, ViewerField};
+use crate::config::{BoldBiItem, Flow, GroupAccess, Origin, Parameter, ViewerField};
 use crate::model::{Code, Fault, Viewer};
-use crate::vendor::Mint;
 
 /// A dashboard's fields, filled in for one viewer.
 pub(super) struct Values<'a> {
@@ -33,15 +32,15 @@ pub(super) enum Value<'a> {
 }
 
 /// Fills in a dashboard's fields.
-pub(super) fn of<'a>(item: &'a BoldBiItem, mint: &Mint<'a>) -> Result<Values<'a>, Fault> {
-    let fill = |parameters: &'a [Parameter]| parameters.iter().map(|one| filled(one, mint)).collect();
+pub(super) fn of<'a>(item: &'a BoldBiItem, viewer: &'a Viewer) -> Result<Values<'a>, Fault> {
+    let fill = |parameters: &'a [Parameter]| parameters.iter().map(|one| filled(one, viewer)).collect();
     let group_access = match &item.group_access {
-        Some(access) => Some((access, field(access.user, mint)?)),
+        Some(access) => Some((access, field(access.user, viewer)?)),
         None => None,
     };
     Ok(Values {
         dashboard_id: &item.dashboard_id,
-        email: field(item.email, mint)?,
+        email: field(item.email, viewer)?,
         anonymous_group: item.anonymous_group.as_deref(),
         group_access,
         custom_attributes: Result::from_iter::<Vec<_>>(fill(&item.custom_attributes))?,
@@ -50,27 +49,27 @@ pub(super) fn of<'a>(item: &'a BoldBiItem, mint: &Mint<'a>) -> Result<Values<'a>
     })
 }
 
-fn field<'a>(field: ViewerField, mint: &Mint<'a>) -> Result<&'a str, Fault> {
+fn field(field: ViewerField, viewer: &Viewer) -> Result<&str, Fault> {
     match field {
-        ViewerField::Id => Ok(mint.viewer_id),
-        ViewerField::Value => mint.viewer_value.ok_or_else(|| lacks("viewer.value")),
+        ViewerField::Id => Ok(&viewer.id),
+        ViewerField::Value => viewer.value.as_deref().ok_or_else(|| lacks("viewer.value")),
     }
 }
 
-fn filled<'a>(parameter: &'a Parameter, mint: &Mint<'a>) -> Result<Filled<'a>, Fault> {
+fn filled<'a>(parameter: &'a Parameter, viewer: &'a Viewer) -> Result<Filled<'a>, Fault> {
     let value = match &parameter.value {
-        Origin::Id => Value::One(mint.viewer_id),
-        Origin::Value => Value::One(mint.viewer_value.ok_or_else(|| lacks("viewer.value"))?),
-        Origin::Roles if mint.viewer_roles.is_empty() => return Err(lacks("viewer.roles")),
+        Origin::Id => Value::One(&viewer.id),
+        Origin::Value => Value::One(viewer.value.as_deref().ok_or_else(|| lacks("viewer.value"))?),
+        Origin::Roles if viewer.roles.is_empty() => return Err(lacks("viewer.roles")),
         Origin::Roles => {
             // A set, sent as one, so that its order makes no other token.
-            let mut roles = mint.viewer_roles.to_vec();
+            let mut roles = viewer.roles.clone();
             roles.sort_unstable();
             roles.dedup();
             Value::Many(Cow::Owned(roles))
         }
         Origin::Attribute(name) => {
-            let value = mint.viewer_attributes.get(name).map(String::as_str);
+            let value = viewer.attributes.get(name).map(String::as_str);
             Value::One(value.ok_or_else(|| lacks("an attribute in viewer.attributes"))?)
         }
         Origin::Fixed(texts) => match texts.as_slice() {
@@ -91,45 +90,29 @@ fn lacks(what: &str) -> Fault {
 /// # Errors
 /// [`Code::InvalidViewer`].
 pub fn check_values(item: &BoldBiItem, flow: Flow, viewer: &Viewer) -> Result<(), Fault> {
-    let mint = Mint {
-        item: None,
-        details: None,
-        viewer_id: &viewer.id,
-        viewer_value: viewer.value.as_deref(),
-        viewer_roles: &viewer.roles,
-        viewer_attributes: &viewer.attributes,
-    };
-    let values = of(item, &mint)?;
+    let values = of(item, viewer)?;
+    if values.email.is_empty() || values.group_access.is_some_and(|(_, user)| user.is_empty()) {
+        return Err(Fault::new(Code::InvalidViewer, "viewer.value is empty, and the embed takes the user from it"));
+    }
     let all = [&values.custom_attributes, &values.datasource_filters, &values.dashboard_parameters];
     all.into_iter().flatten().try_for_each(|filled| filled.check(flow))
 }
 
 impl Filled<'_> {
-    /// Bold BI reads a text that begins with `IN(` as a list, and in the older flow finds the ends of
-    /// values by their delimiters.
     fn check(&self, flow: Flow) -> Result<(), Fault> {
         let texts: Vec<&str> = match &self.value {
             Value::One(text) => vec![text],
             Value::Many(texts) => texts.iter().map(String::as_str).collect(),
         };
-        let delimits = |c: char| matches!(c, '&' | '=' | '{' | '}' | '[' | ']' | '(' | ')' | '\'' | '"' | ',' | ';' | '\\');
-        for text in texts {
-            if text.is_empty() {
-                return Err(Fault::new(Code::InvalidViewer, "a value that is minted into the token is empty"));
-            }
-            if is_operator(text) || (flow == Flow::SignedQuery && text.contains(delimits)) {
-                return Err(Fault::new(
-                    Code::InvalidViewer,
-                    "a value that is minted into the token holds what Bold BI would take for an operator or a delimiter",
-                ));
-            }
+        let refused = |message: &str| Err(Fault::new(Code::InvalidViewer, message));
+        if texts.iter().any(|text| text.is_empty()) {
+            return refused("a value that is minted into the token is empty");
+        }
+        if !texts.iter().all(|text| flow.carries(text)) {
+            return refused(
+                "a value that is minted into the token holds what Bold BI would take for an operator or a delimiter",
+            );
         }
         Ok(())
     }
-}
-
-fn is_operator(text: &str) -> bool {
-    let text = text.trim_start().to_ascii_uppercase();
-    let rest = text.strip_prefix("NOT").map_or(text.as_str(), str::trim_start);
-    rest.strip_prefix("IN").is_some_and(|rest| rest.trim_start().starts_with('('))
 }

@@ -82,7 +82,7 @@ impl Databricks {
                  it drops that claim; use an OAuth client secret for this upstream",
             ));
         }
-        Ok(Minted { token, lifetime, lacks_claim, page: None })
+        Ok(Minted { token, lifetime, lacks_claim, beside: None })
     }
 
     async fn token_endpoint(

@@ -5,7 +5,7 @@ use http::{HeaderMap, StatusCode};
 use super::reply::{token, token_info};
 use super::wire::{scoped_form, token_call, token_info_call};
 use super::*;
-use crate::model::{Clock, Moment};
+use crate::model::{Clock, Moment, Viewer};
 use crate::upstream::Reply;
 use crate::vendor::credential::Proof;
 
@@ -164,15 +164,16 @@ fn rows_12_13_14_every_field_of_token_info_goes_on() {
 #[test]
 fn row_15_values_are_encoded_without_ambiguity() {
     let item = crate::config::Item::Databricks { dashboard_id: "01f1".into() };
-    let mint =
-        Mint { item: &item, details: None, viewer_id: "v/1", viewer_value: Some("a b&c=é+~"), viewer_roles: &[] };
+    let viewer = Viewer { id: "v/1".into(), value: Some("a b&c=é+~".into()), ..Viewer::default() };
+    let mint = Mint { item: &item, details: None, viewer: &viewer };
     let call = token_info_call(&Token::new("t"), Some("123"), &mint).unwrap();
     assert_eq!(
         call.path,
         "/api/2.0/lakeview/dashboards/01f1/published/tokeninfo?external_viewer_id=v%2F1&external_value=a%20b%26c%3D%C3%A9%2B~"
     );
     assert!(call.headers.iter().any(|(name, value)| name == "x-databricks-workspace-id" && value == "123"));
-    let without = Mint { viewer_value: None, ..mint };
+    let viewer = Viewer { value: None, ..viewer.clone() };
+    let without = Mint { viewer: &viewer, ..mint };
     assert!(!token_info_call(&Token::new("t"), None, &without).unwrap().path.contains("external_value"));
 }
 

@@ -91,9 +91,9 @@ pub(super) fn token_info_call(service: &Token, workspace: Option<&str>, mint: &M
     let mut path = format!(
         "/api/2.0/lakeview/dashboards/{}/published/tokeninfo?external_viewer_id={}",
         escape(mint.item.id()),
-        escape(mint.viewer_id)
+        escape(&mint.viewer.id)
     );
-    if let Some(value) = mint.viewer_value {
+    if let Some(value) = &mint.viewer.value {
         path.push_str("&external_value=");
         path.extend(escape(value));
     }

@@ -210,10 +210,12 @@ const FOREIGN_ROLE: &str = "a role of the viewer is not among the embed's allowe
 
 fn field<'a>(field: ViewerField, mint: &Mint<'a>) -> Result<&'a str, Fault> {
     match field {
-        ViewerField::Id => Ok(mint.viewer_id),
+        ViewerField::Id => Ok(&mint.viewer.id),
         // Without a filter there must be no token, whatever the vendor would make of it.
         ViewerField::Value => mint
-            .viewer_value
+            .viewer
+            .value
+            .as_deref()
             .ok_or_else(|| Fault::new(Code::InvalidViewer, "viewer.value is missing, and the embed's rls needs it")),
     }
 }
@@ -223,7 +225,7 @@ fn roles<'a>(rls: &'a Rls, mint: &Mint<'a>) -> Result<Vec<&'a str>, Fault> {
     let mut roles: Vec<&str> = match &rls.roles {
         Roles::Fixed(roles) => roles.iter().map(String::as_str).collect(),
         Roles::OfViewer { allowed } => {
-            let asked = mint.viewer_roles.iter().map(String::as_str);
+            let asked = mint.viewer.roles.iter().map(String::as_str);
             if !asked.clone().all(|role| allowed.iter().any(|allowed| allowed == role)) {
                 return Err(Fault::new(Code::InvalidViewer, FOREIGN_ROLE));
             }

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::entra::Entra;
-use super::{Details, Mint, MintFault, Minted};
+use super::{Beside, Details, Mint, MintFault, Minted};
 use crate::config::{self, PowerBiItem, Shown};
 use crate::lease::Grant;
 use crate::model::{Clock, Code, Fault, Lifetime, Moment, Token, Urgency};
@@ -114,7 +114,7 @@ impl PowerBi {
         let generated = self.client.call_anew(make, urgency, parse).await;
         let reply::EmbedToken { token, token_id, lifetime } = generated.map_err(refused)?;
         let opening = mint.details.map(|details| Arc::clone(&details.page)).unwrap_or_default();
-        Ok(Minted { token, lifetime, lacks_claim: false, page: Some(Page { opening, token_id }) })
+        Ok(Minted { token, lifetime, lacks_claim: false, beside: Some(Beside::Page(Page { opening, token_id })) })
     }
 
     /// Notes that the capacity is exhausted, or that it is no more.

@@ -49,9 +49,10 @@ fn report(id: &str, dataset: Option<&str>) -> Report {
 
 /// Path, body and headers of the call for a viewer `u-1` with value `emea`.
 fn call(item: &Item, reports: &[Report], roles: &[&str]) -> (String, Value, crate::upstream::Call) {
-    let roles: Vec<String> = roles.iter().map(ToString::to_string).collect();
+    let roles = roles.iter().map(ToString::to_string).collect();
     let Item::PowerBi(inner) = item else { panic!("another kind") };
-    let mint = Mint { item, details: None, viewer_id: "u-1", viewer_value: Some("emea"), viewer_roles: &roles };
+    let viewer = &Viewer { id: "u-1".into(), value: Some("emea".into()), roles, ..Viewer::default() };
+    let mint = Mint { item, details: None, viewer };
     let call = wire::generate_call(&Token::new("service"), inner, reports, &mint).unwrap();
     let body = serde_json::from_slice(&call.body).unwrap();
     (call.path.clone(), body, call)
@@ -141,7 +142,8 @@ fn a_paginated_report_has_an_identity_of_its_own() {
 fn an_identity_is_never_left_out() {
     let item = item("report_id: r, rls: {username: viewer.value}");
     let Item::PowerBi(inner) = &item else { panic!("another kind") };
-    let mint = Mint { item: &item, details: None, viewer_id: "u", viewer_value: None, viewer_roles: &[] };
+    let viewer = Viewer { id: "u".into(), ..Viewer::default() };
+    let mint = Mint { item: &item, details: None, viewer: &viewer };
     let refused = wire::generate_call(&Token::new("service"), inner, &[], &mint).err().unwrap();
     assert_eq!(refused.code(), Code::InvalidViewer);
 }
@@ -208,7 +210,8 @@ fn what_only_the_form_for_many_can_say_is_not_dropped_for_save_as() {
 fn roles_that_a_paginated_report_cannot_have_are_not_dropped() {
     let item = item("report_id: r, rls: {username: viewer.id, roles: [C]}");
     let Item::PowerBi(inner) = &item else { panic!("another kind") };
-    let mint = Mint { item: &item, details: None, viewer_id: "u", viewer_value: None, viewer_roles: &[] };
+    let viewer = Viewer { id: "u".into(), ..Viewer::default() };
+    let mint = Mint { item: &item, details: None, viewer: &viewer };
     let refused = wire::generate_call(&Token::new("service"), inner, &[report("r", None)], &mint).err().unwrap();
     assert!(refused.code() == Code::Rejected && refused.detail().contains("dataset_ids"));
 }

@@ -1,0 +1,23 @@
+//! The live check of a Bold BI embed.
+
+use super::live::{Walk, mint_of};
+use super::{say, step};
+use crate::config::{BoldBiItem, Embed};
+use crate::model::Code;
+
+/// Bold BI has nothing to look at before the mint, and mints for its own users only: that it does not know
+/// ours says nothing against the config.
+pub(super) async fn walk(walk: &Walk<'_>, embed: &Embed, item: &BoldBiItem) -> bool {
+    let unknown = walk.who.is_nobody() && item.anonymous_group.is_none();
+    match walk.try_mint(embed, None).await {
+        Err(fault) if unknown && fault.code() == Code::Rejected => {
+            say(&format!(
+                "warn  {}: not for a made-up viewer (name a user of Bold BI with --viewer-id to be sure): {}",
+                mint_of(embed),
+                fault.detail()
+            ));
+            true
+        }
+        result => step(&mint_of(embed), result),
+    }
+}
