@@ -12,7 +12,7 @@ pub(super) async fn walk(walk: &Walk<'_>, embed: &Embed, item: &BoldBiItem) -> b
     match walk.try_mint(embed, None).await {
         Err(fault) if unknown && fault.code() == Code::Rejected => {
             say(&format!(
-                "warn  {}: not for a made-up viewer (name a user of Bold BI with --viewer-id to be sure): {}",
+                "warn  {}: refused for a made-up viewer; name a user of Bold BI with --viewer-id to be sure: {}",
                 mint_of(embed),
                 fault.detail()
             ));

@@ -104,7 +104,7 @@ impl Filled<'_> {
             Value::One(text) => vec![text],
             Value::Many(texts) => texts.iter().map(String::as_str).collect(),
         };
-        let refused = |message: &str| Err(Fault::new(Code::InvalidViewer, message));
+        let refused = |message: &'static str| Err(Fault::new(Code::InvalidViewer, message));
         if texts.iter().any(|text| text.is_empty()) {
             return refused("a value that is minted into the token is empty");
         }
