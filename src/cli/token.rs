@@ -1,5 +1,6 @@
 //! `sidemint token`
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +23,12 @@ pub(super) struct Args {
     /// The viewer's row filter
     #[arg(long)]
     viewer_value: Option<String>,
+    /// A role of the viewer; may be given several times
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
+    /// An attribute of the viewer; may be given several times
+    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
+    attributes: Vec<(String, String)>,
     /// The sidecar; SIDEMINT_LISTEN or http://127.0.0.1:8190 if not given
     #[arg(long)]
     url: Option<String>,
@@ -36,6 +43,11 @@ pub(super) struct Args {
     json: bool,
 }
 
+fn attribute(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 pub(super) async fn token(args: Args) -> Result<(), Failure> {
     let environment = Environment::of_process();
     let listen = environment.get("SIDEMINT_LISTEN").and_then(|list| list.split(',').next()).unwrap_or("127.0.0.1:8190");
@@ -46,7 +58,10 @@ pub(super) async fn token(args: Args) -> Result<(), Failure> {
         None => "true".to_owned(),
     };
     let purpose = if args.renew { "renew" } else { "load" };
-    let body = json!({"viewer": {"id": args.viewer_id, "value": args.viewer_value}, "purpose": purpose});
+    let attributes: BTreeMap<_, _> = args.attributes.iter().cloned().collect();
+    let viewer =
+        json!({"id": args.viewer_id, "value": args.viewer_value, "roles": args.roles, "attributes": attributes});
+    let body = json!({"viewer": viewer, "purpose": purpose});
     let headers = [("sidemint-request", proof.as_str()), ("content-type", "application/json")];
     let target = format!("{}/v1/embeds/{}/token", url.trim_end_matches('/'), args.embed);
     let answer = http::send(&target, "POST", &headers, Some(body.to_string()), PATIENCE).await?;

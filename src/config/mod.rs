@@ -16,8 +16,8 @@ pub use environment::Environment;
 pub use file::{IdPrivacy, LogFormat};
 pub use resolve::{from_environment, from_text};
 pub use system::{
-    BoldBi, BoldBiItem, Databricks, Entra, EntraIdentity, Flow, GroupAccess, IdentityEndpoint, Item, Origin, Parameter,
-    PowerBi, PowerBiItem, Proof, Rls, Roles, Shown, System, ViewerField,
+    BoldBi, BoldBiItem, Databricks, Entra, EntraIdentity, Flow, GroupAccess, IdentityEndpoint, Item, MintedAs, Origin,
+    Parameter, PowerBi, PowerBiItem, Proof, Rls, Roles, Shown, System, ViewerField,
 };
 
 /// One thing that is wrong with the configuration.

@@ -6,7 +6,7 @@ mod power_bi;
 use std::path::PathBuf;
 
 use super::{BaseUrl, SecretRef};
-pub use bold_bi::{BoldBi, BoldBiItem, Flow, GroupAccess, Origin, Parameter};
+pub use bold_bi::{BoldBi, BoldBiItem, Flow, GroupAccess, MintedAs, Origin, Parameter};
 pub use power_bi::{Entra, EntraIdentity, IdentityEndpoint, PowerBi, PowerBiItem, Rls, Roles, Shown};
 
 /// Which vendor, and where.

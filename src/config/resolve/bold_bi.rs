@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::file::{self, At};
-use super::super::{BoldBi, BoldBiItem, Flow, GroupAccess, Item, Origin, Parameter, ViewerField};
+use super::super::{BoldBi, BoldBiItem, Flow, GroupAccess, Item, MintedAs, Origin, Parameter, ViewerField};
 use super::url::{base_url, is_id};
 use super::{Section, foreign, secret_ref};
 
@@ -83,7 +83,8 @@ pub(super) fn item(given: &file::Embed, section: &mut Section<'_>) -> Option<Ite
     if id.is_none_or(|id| !is_id(&id.value)) {
         section.add(id.map(At::place), "dashboard_id", "must be the id from the dashboard's URL");
     }
-    if let Some(lifetime) = given.lifetime.as_ref().filter(|lifetime| lifetime.value.0 < SHORTEST_LIFE) {
+    let lifetime = given.lifetime.as_ref().filter(|lifetime| !lifetime.value.0.is_zero());
+    if let Some(lifetime) = lifetime.filter(|lifetime| lifetime.value.0 < SHORTEST_LIFE) {
         section.add(Some(lifetime.place), "lifetime", "must be at least 1m");
     }
     let group_access = given.group_access.as_ref().map(|access| GroupAccess {
@@ -118,7 +119,7 @@ pub(super) fn item(given: &file::Embed, section: &mut Section<'_>) -> Option<Ite
         custom_attributes,
         datasource_filters,
         dashboard_parameters,
-        lifetime: given.lifetime.as_ref().map(|lifetime| lifetime.value.0),
+        lifetime: lifetime.map(|lifetime| lifetime.value.0),
     })))
 }
 
@@ -135,13 +136,15 @@ pub(super) fn check_flow(item: &BoldBiItem, flow: Flow, given: &file::Embed, sec
         let message = "with flow signed_query each must be a single value: no list, and no operator but =";
         section.add(place, "dashboard_parameters", message);
     }
+    let (attributes, filters) = (given.custom_attributes.as_ref(), given.datasource_filters.as_ref());
+    let parameters = given.dashboard_parameters.as_ref().map(At::place);
     let named = [
-        ("custom_attributes", given.custom_attributes.as_ref().map(At::place), &item.custom_attributes),
-        ("datasource_filters", given.datasource_filters.as_ref().map(At::place), &item.datasource_filters),
-        ("dashboard_parameters", given.dashboard_parameters.as_ref().map(At::place), &item.dashboard_parameters),
+        ("custom_attributes", attributes.map(At::place), MintedAs::Attribute, &item.custom_attributes),
+        ("datasource_filters", filters.map(At::place), MintedAs::Filter, &item.datasource_filters),
+        ("dashboard_parameters", parameters, MintedAs::Filter, &item.dashboard_parameters),
     ];
-    for (key, place, parameters) in named {
-        if !parameters.iter().all(|parameter| is_sound(&parameter.value, flow)) {
+    for (key, place, minted_as, parameters) in named {
+        if !parameters.iter().all(|parameter| is_sound(&parameter.value, flow, minted_as)) {
             section.add(
                 place,
                 key,
@@ -151,11 +154,10 @@ pub(super) fn check_flow(item: &BoldBiItem, flow: Flow, given: &file::Embed, sec
     }
 }
 
-fn is_sound(value: &Origin, flow: Flow) -> bool {
-    match value {
-        Origin::Fixed(texts) => !texts.is_empty() && texts.iter().all(|text| !text.is_empty() && flow.carries(text)),
-        _ => true,
-    }
+fn is_sound(value: &Origin, flow: Flow, minted_as: MintedAs) -> bool {
+    let Origin::Fixed(texts) = value else { return true };
+    let is_list = texts.len() > 1;
+    !texts.is_empty() && texts.iter().all(|text| !text.is_empty() && flow.carries(minted_as, is_list, text))
 }
 
 fn field(field: file::ViewerField) -> ViewerField {

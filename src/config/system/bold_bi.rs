@@ -47,12 +47,28 @@ pub enum Flow {
     SignedQuery,
 }
 
+/// What a value is minted as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MintedAs {
+    /// A custom attribute.
+    Attribute,
+    /// A filter of a data source, or a parameter of the dashboard.
+    Filter,
+}
+
 impl Flow {
-    /// Whether Bold BI would take this for a value, and for nothing else: it reads a text that begins with
-    /// `IN(` as a list, and in the older flow finds the ends of values by their delimiters.
-    pub fn carries(self, value: &str) -> bool {
-        const DELIMITERS: [char; 13] = ['&', '=', '{', '}', '[', ']', '(', ')', '\'', '"', ',', ';', '\\'];
-        !is_operator(value) && (self == Flow::ObjectModel || !value.contains(DELIMITERS))
+    /// Whether Bold BI would take this for a value, and for nothing else. It reads a text that begins with
+    /// `IN(` as a list. The older flow has no way to write a delimiter: filters are bare texts, and lists
+    /// of attributes too.
+    pub fn carries(self, minted_as: MintedAs, is_list: bool, value: &str) -> bool {
+        const OF_FILTERS: &[char] = &['&', '=', '{', '}', '[', ']', '(', ')', '\'', '"', ',', ';', '\\'];
+        const OF_LISTS: &[char] = &['(', ')', '\'', ','];
+        let delimiters = match (self, minted_as) {
+            (Flow::SignedQuery, MintedAs::Filter) => OF_FILTERS,
+            (Flow::SignedQuery, MintedAs::Attribute) if is_list => OF_LISTS,
+            _ => &[],
+        };
+        !is_operator(value) && !value.contains(delimiters)
     }
 }
 

@@ -98,7 +98,7 @@ fn refusal(reply: &Reply, body: &Value, email: &str) -> Fault {
 }
 
 const SECRET: &str = "rejected the embed secret: check it, flow and the clock of this machine, or generate a new one \
-                      (Settings > Embed > Embed secret) and put it into the secret's place";
+                      (Settings > Embed > Regenerate) and put it into the secret's place";
 const VIEWER: &str = "does not know the viewer: the e-mail address must be that of a user there, unless \
                       anonymous_group is set";
 

@@ -198,11 +198,26 @@ proptest! {
 }
 
 #[test]
-fn values_of_an_object_need_no_care() {
-    let (_, item) = site(ON_PREMISES, ", datasource_filters: [{name: Region, value: viewer.value}]");
-    for value in ["A & B", "a=b", "O'Neill", "[x]", "(x)", "x,y", "INN (x)", "\"", "ü"] {
+fn row_b11_what_json_can_carry_needs_no_care() {
+    let (_, filter) = site(ON_PREMISES, ", datasource_filters: [{name: Region, value: viewer.value}]");
+    let (_, attribute) = site(ON_PREMISES, ", custom_attributes: {region: viewer.value}");
+    for value in ["A & B", "a=b", "O'Neill", "[x]", "(x)", "x,y", "INN (x)", "\"", "ü", "+", "\\"] {
         let viewer = Viewer { id: "a".into(), value: Some(value.into()), ..Viewer::default() };
-        assert!(check_values(&item, Flow::ObjectModel, &viewer).is_ok(), "{value}");
+        for (item, flow) in
+            [(&filter, Flow::ObjectModel), (&attribute, Flow::ObjectModel), (&attribute, Flow::SignedQuery)]
+        {
+            assert!(check_values(item, flow, &viewer).is_ok(), "{value}");
+        }
+        let query = signed(", custom_attributes: {region: viewer.value}", &viewer, "s").path;
+        let sent = query.split('&').find_map(|pair| pair.strip_prefix("embed_custom_attribute=")).unwrap();
+        let sent = percent_encoding::percent_decode_str(sent).decode_utf8().unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&sent).unwrap(), json!([{"region": value}]));
+    }
+    let roles = |role: &str| Viewer { id: "a".into(), roles: vec![role.into(), "x".into()], ..Viewer::default() };
+    let (_, list) = site(ON_PREMISES, ", custom_attributes: {team: viewer.roles}");
+    for role in ["a','b", "a)", "a,b"] {
+        assert!(check_values(&list, Flow::ObjectModel, &roles(role)).is_ok());
+        assert!(check_values(&list, Flow::SignedQuery, &roles(role)).is_err(), "{role}");
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::config::{BoldBiItem, Flow, GroupAccess, Origin, Parameter, ViewerField};
+use crate::config::{BoldBiItem, Flow, GroupAccess, MintedAs, Origin, Parameter, ViewerField};
 use crate::model::{Code, Fault, Viewer};
 
 /// A dashboard's fields, filled in for one viewer.
@@ -94,21 +94,23 @@ pub fn check_values(item: &BoldBiItem, flow: Flow, viewer: &Viewer) -> Result<()
     if values.email.is_empty() || values.group_access.is_some_and(|(_, user)| user.is_empty()) {
         return Err(Fault::new(Code::InvalidViewer, "viewer.value is empty, and the embed takes the user from it"));
     }
-    let all = [&values.custom_attributes, &values.datasource_filters, &values.dashboard_parameters];
-    all.into_iter().flatten().try_for_each(|filled| filled.check(flow))
+    let attributes = values.custom_attributes.iter().map(|filled| (filled, MintedAs::Attribute));
+    let filters = values.datasource_filters.iter().chain(&values.dashboard_parameters);
+    let mut all = attributes.chain(filters.map(|filled| (filled, MintedAs::Filter)));
+    all.try_for_each(|(filled, minted_as)| filled.check(flow, minted_as))
 }
 
 impl Filled<'_> {
-    fn check(&self, flow: Flow) -> Result<(), Fault> {
-        let texts: Vec<&str> = match &self.value {
-            Value::One(text) => vec![text],
-            Value::Many(texts) => texts.iter().map(String::as_str).collect(),
+    fn check(&self, flow: Flow, minted_as: MintedAs) -> Result<(), Fault> {
+        let (is_list, texts): (bool, Vec<&str>) = match &self.value {
+            Value::One(text) => (false, vec![text]),
+            Value::Many(texts) => (true, texts.iter().map(String::as_str).collect()),
         };
         let refused = |message: &'static str| Err(Fault::new(Code::InvalidViewer, message));
         if texts.iter().any(|text| text.is_empty()) {
             return refused("a value that is minted into the token is empty");
         }
-        if !texts.iter().all(|text| flow.carries(text)) {
+        if !texts.iter().all(|text| flow.carries(minted_as, is_list, text)) {
             return refused(
                 "a value that is minted into the token holds what Bold BI would take for an operator or a delimiter",
             );
