@@ -1,6 +1,7 @@
 //! Service tokens and viewer tokens, leased: the one place that knows which token answers which ask.
 
 mod details;
+mod ids;
 mod key;
 mod service;
 mod store;
@@ -12,8 +13,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use details::{DetailsSource, ItemDetails};
+pub use ids::{IdRules, check};
 pub use service::{ServiceSource, ServiceStatus, ServiceTokens};
-pub use viewer::{Asked, IdRules, Served, ViewerSource, ViewerToken, ViewerTokens, check};
+pub use viewer::{Asked, Served, ViewerSource, ViewerToken, ViewerTokens};
 
 use crate::config;
 use crate::lease::{Grant, Policy};

@@ -5,17 +5,15 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::store::{Key, Store};
-use super::{Embed, ServiceTokens};
-use crate::config::{self, Cache, IdPrivacy, Item};
+use super::{Embed, IdRules, ServiceTokens};
+use crate::config::{Cache, Item};
 use crate::lease::{Grant, How, Keeper, Lease, Policy, Rhythm, Source, Want};
 use crate::lifecycle::Tasks;
 use crate::model::clock::rfc3339;
 use crate::model::secret::ShortHex;
-use crate::model::viewer::InvalidViewer;
-use crate::model::{Clock, Code, Fault, Lifetime, Secret, Token, Viewer};
-use crate::telemetry::audit::Pseudonyms;
+use crate::model::{Clock, Code, Fault, Lifetime, Token, Viewer};
 use crate::telemetry::metrics::{UpstreamMetrics, Warning};
-use crate::vendor::{Beside, Mint, MintFault, Minted, check_viewer};
+use crate::vendor::{Beside, Mint, MintFault, Minted};
 
 /// All viewer tokens.
 pub struct ViewerTokens {
@@ -73,37 +71,6 @@ impl Served {
     }
 }
 
-/// What becomes of viewer ids on their way out.
-pub struct IdRules {
-    /// What the vendor sees.
-    pub privacy: IdPrivacy,
-    /// The hashes.
-    pub pseudonyms: Pseudonyms,
-    /// The key of the hashes, if the operator gave one.
-    pub key: Option<Arc<Secret>>,
-}
-
-impl IdRules {
-    /// Rules with this key, or with one of this process.
-    pub fn new(privacy: IdPrivacy, key: Option<Arc<Secret>>) -> IdRules {
-        let pseudonyms = match &key {
-            Some(key) => Pseudonyms::keyed(key),
-            None => Pseudonyms::of_this_process(),
-        };
-        IdRules { privacy, pseudonyms, key }
-    }
-
-    /// Whether these say the same.
-    pub fn are(&self, privacy: IdPrivacy, key: Option<&Secret>) -> bool {
-        let same_key = match (&self.key, key) {
-            (Some(own), Some(other)) => own.same_as(other),
-            (None, None) => true,
-            _ => false,
-        };
-        self.privacy == privacy && same_key
-    }
-}
-
 thread_local! {
     /// Keys are built here, so that a hit allocates none.
     static KEY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -143,14 +110,9 @@ impl ViewerTokens {
     }
 
     fn source(&self, embed: &Arc<Embed>, viewer: &Viewer, ids: &IdRules, key: Key) -> ViewerSource {
-        // The rule is for what Databricks writes down; the others know viewers by name.
-        let id = match (ids.privacy, &embed.config.item) {
-            (IdPrivacy::Hmac, Item::Databricks { .. }) => ids.pseudonyms.long(&viewer.id),
-            _ => viewer.id.clone(),
-        };
         ViewerSource {
             embed: Arc::clone(embed),
-            viewer: Viewer { id, ..viewer.clone() },
+            viewer: ids.outward(&embed.config.item, viewer),
             viewer_hash: ids.pseudonyms.short(&viewer.id),
             key,
             store: Arc::downgrade(&self.store),
@@ -322,21 +284,4 @@ impl Source for ViewerSource {
     fn is_retired(&self) -> bool {
         self.embed.is_retired()
     }
-}
-
-/// Refuses a viewer that the vendor could not take, before any work.
-///
-/// # Errors
-/// [`Code::InvalidViewer`].
-pub fn check(embed: &config::Embed, viewer: &Viewer, ids: &IdRules) -> Result<(), Fault> {
-    match &embed.item {
-        Item::Databricks { .. } => viewer.check_databricks(ids.privacy != IdPrivacy::RejectPii),
-        Item::PowerBi(_) | Item::BoldBi(_) => viewer.check(),
-    }
-    .map_err(invalid)?;
-    check_viewer(embed, viewer)
-}
-
-fn invalid(invalid: InvalidViewer) -> Fault {
-    Fault::new(Code::InvalidViewer, invalid.to_string())
 }
