@@ -47,9 +47,9 @@
 //! 4. [`tokens::ViewerTokens::token`] builds the structural key in a buffer of the thread and looks
 //!    it up in moka. A hit takes one short lock and copies; a ripe hit also starts a renewal. What
 //!    needs no waiting is an [`edge::Answer::Ready`]: no future is made for it.
-//! 5. A miss joins or starts a flight: [`tokens::ServiceTokens::token`], then what the vendor wants
-//!    for a viewer token ([`vendor::Vendor::mint`]), each by [`upstream::Client::call`] with its
-//!    deadline, repetition and metrics. Where a viewer token ends with the service token, the flight
+//! 5. A miss joins or starts a flight: a service token of [`tokens::ServiceTokens`], where the vendor
+//!    has such a thing, then what it wants for a viewer token ([`vendor::Vendor::mint`]), each by
+//!    [`upstream::Client::call`] with its deadline, repetition and metrics. Where a viewer token ends with the service token, the flight
 //!    carries the life that is wanted ([`lease::Want`]), and an old service token is renewed first.
 //! 6. A load then begins in [`limit::Limiter::begin`], or waits in [`limit::Limiter::wait`], as late
 //!    as possible; a renewal does not.
