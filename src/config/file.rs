@@ -99,7 +99,7 @@ pub struct LiteralSecret;
 impl<'de> Deserialize<'de> for LiteralSecret {
     fn deserialize<D: Deserializer<'de>>(_: D) -> Result<LiteralSecret, D::Error> {
         Err(serde::de::Error::custom(
-            "a secret does not belong into the config: name a file with `client_secret_file` or a variable with `client_secret_env`",
+            "a secret does not belong into the config: name a file with `client_secret_file` (boldbi: `embed_secret_file`) or a variable with `client_secret_env` (`embed_secret_env`)",
         ))
     }
 }

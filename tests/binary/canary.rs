@@ -17,19 +17,19 @@ const FAULTS: [&str; 4] = ["service_token", "token_info", "mint", "token"];
 
 /// All that could be read by somebody who must not know any of it.
 #[derive(Default)]
-struct Seen {
+pub(crate) struct Seen {
     texts: Vec<(String, String)>,
     /// Viewer tokens that were handed out, which no other text may repeat.
-    tokens: Vec<String>,
+    pub(crate) tokens: Vec<String>,
 }
 
 impl Seen {
-    fn add(&mut self, place: &str, text: String) {
+    pub(crate) fn add(&mut self, place: &str, text: String) {
         self.texts.push((place.to_owned(), text));
     }
 
     /// A hand-out keeps its token; everything else is read by anybody.
-    fn reply(&mut self, place: &str, reply: &Reply) {
+    pub(crate) fn reply(&mut self, place: &str, reply: &Reply) {
         if reply.status == 200 {
             self.tokens.push(reply.token());
         } else {
@@ -156,14 +156,15 @@ fn rank_4_row_60_no_secret_token_value_or_viewer_is_found_anywhere() {
     let ended = sidecar.process.end(PATIENCE);
     seen.add("stdout", ended.out);
     seen.add("stderr", ended.err);
-    judge(&seen);
+    judge(&seen, &[SECRET, WRONG_SECRET, VALUE, VIEWER]);
 }
 
-fn judge(seen: &Seen) {
+/// Looks for each of these in all that was seen; the log comes last.
+pub(crate) fn judge(seen: &Seen, canaries: &[&str]) {
     let log = &seen.texts.last().expect("there is a log").1;
     assert!(log.contains("\"level\":\"DEBUG\""), "the log is loud");
     assert!(log.contains("\"decision\":\"granted\"") && log.contains("\"decision\":\"refused\""));
-    let mut canaries = vec![SECRET.to_owned(), WRONG_SECRET.to_owned(), VALUE.to_owned(), VIEWER.to_owned()];
+    let mut canaries: Vec<String> = canaries.iter().map(|canary| (*canary).to_owned()).collect();
     canaries.extend(shape_of_tokens(&seen.tokens));
     canaries.extend(seen.tokens.iter().filter_map(|token| token.rsplit('.').next().map(str::to_owned)));
     let mut found = Vec::new();

@@ -5,6 +5,7 @@
 mod support;
 
 mod audit;
+mod bold_bi;
 mod bounds;
 mod canary;
 mod check;

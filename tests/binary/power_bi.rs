@@ -10,13 +10,13 @@ use crate::support::power_bi::{PowerBi, RLS, plain, secured};
 use crate::support::process::Ended;
 use crate::support::{PATIENCE, Sidecar, Vendor, run};
 
-fn check(files: &Files) -> Ended {
+pub(crate) fn check(files: &Files) -> Ended {
     run(&["check", "--live", "--config", &files.config()], [])
 }
 
 /// The last line of a check that fails there; all before it went well.
 #[track_caller]
-fn fails(ended: &Ended, step: &str, says: &str) {
+pub(crate) fn fails(ended: &Ended, step: &str, says: &str) {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert_eq!(ended.out.matches("FAIL").count(), 1, "{}", ended.out);
     assert!(ended.err.contains("1 of 1 upstream(s) failed"), "{}", ended.err);

@@ -7,6 +7,7 @@
 mod support;
 
 mod bad_asks;
+mod bold_bi;
 mod broken_lines;
 mod canaries;
 mod cold_and_warm;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{At, OneOrMany};
 use crate::config::units::Span;
@@ -161,7 +161,10 @@ pub enum Operator {
 /// Where a value comes from: `viewer.id`, `viewer.value`, `viewer.roles`, `viewer.attributes.<name>`,
 /// or `{fixed: ...}`. A bare text is never taken as it is: a misspelt field must not become a filter.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a value must be viewer.id, viewer.value, viewer.roles, viewer.attributes.<name> or {fixed: ...}"
+)]
 pub enum Origin {
     /// A field of the viewer.
     Field(String),
@@ -170,11 +173,23 @@ pub enum Origin {
 }
 
 /// `{fixed: ...}`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fixed {
     /// A text or a list of texts.
     pub fixed: OneOrMany,
+}
+
+/// Derived, it would take a list for its fields in their order: `[viewer.value]` would be that text for
+/// every viewer.
+impl<'de> Deserialize<'de> for Fixed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fixed, D::Error> {
+        let mut members = BTreeMap::<String, OneOrMany>::deserialize(deserializer)?;
+        match (members.remove("fixed"), members.is_empty()) {
+            (Some(fixed), true) => Ok(Fixed { fixed }),
+            _ => Err(serde::de::Error::custom("must be {fixed: ...}")),
+        }
+    }
 }
 
 /// A field of a viewer.

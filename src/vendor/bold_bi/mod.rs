@@ -54,14 +54,15 @@ impl BoldBi {
     pub(super) async fn mint(&self, item: &BoldBiItem, viewer: &Viewer, urgency: Urgency) -> Result<Minted, Fault> {
         let values = &values::of(item, viewer)?;
         let attempt = |secret: Arc<Secret>| async move {
-            let call = match self.config.flow {
-                Flow::ObjectModel => wire::object_call(&self.config, &secret, values)?,
+            // A nonce is taken once, also where its answer was lost: each attempt has a new one.
+            let make = || match self.config.flow {
+                Flow::ObjectModel => wire::object_call(&self.config, &secret, values),
                 Flow::SignedQuery => {
                     let now = self.clock.now().unix_seconds();
-                    wire::signed_call(&self.config, &secret, values, now, &nonce()?)?
+                    wire::signed_call(&self.config, &secret, values, now, &nonce()?)
                 }
             };
-            self.client.call(&call, urgency, |answer| reply::authorized(answer, values.email)).await
+            self.client.call_anew(make, urgency, |answer| reply::authorized(answer, values.email)).await
         };
         let minted = self.credential.offer(attempt).await?;
         let lifetime = match item.lifetime {
