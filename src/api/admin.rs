@@ -12,7 +12,7 @@ use super::route::Lost;
 use super::{Site, Snapshot, status};
 use crate::edge::{Request, Response, respond};
 use crate::model::{Code, Fault};
-use crate::tokens::{ServiceTokens, Upstream};
+use crate::tokens::Upstream;
 
 /// A vendor that is down for so long holds up no start.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -87,9 +87,9 @@ fn readyz(site: &Site, snapshot: &Snapshot) -> Response {
 fn startupz(site: &Site, snapshot: &Snapshot) -> Response {
     let waiting: Vec<_> = snapshot
         .upstreams
-        .values()
-        .filter_map(|upstream| upstream.service.as_ref().map(ServiceTokens::status))
-        .filter(|status| !status.was_got)
+        .iter()
+        .filter_map(|(name, upstream)| Some((name, upstream.service.as_ref()?.status())))
+        .filter(|(_, status)| !status.was_got)
         .collect();
     if waiting.is_empty() || site.is_started.load(Ordering::Relaxed) {
         site.is_started.store(true, Ordering::Relaxed);
@@ -99,12 +99,12 @@ fn startupz(site: &Site, snapshot: &Snapshot) -> Response {
             respond::text(200, "started, degraded: an upstream is down\n")
         };
     }
-    let down = waiting.iter().all(|status| status.failure.as_ref().is_none_or(Fault::is_transient));
+    let down = waiting.iter().all(|(_, status)| status.failure.as_ref().is_none_or(Fault::is_transient));
     if down && site.clock.now().since(site.started) >= PATIENCE {
         site.is_started.store(true, Ordering::Relaxed);
         return respond::text(200, "started, degraded: an upstream is down\n");
     }
-    let faults = waiting.iter().filter_map(|status| status.failure.as_ref()).map(ToString::to_string);
+    let faults = waiting.iter().filter_map(|(name, status)| Some(format!("{name}: {}", status.failure.as_ref()?)));
     let why: Vec<String> = std::iter::once("waiting for the first service token".to_owned()).chain(faults).collect();
     respond::content(503, "text/plain; charset=utf-8", why.join("; ") + "\n")
 }

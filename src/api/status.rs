@@ -107,7 +107,7 @@ fn upstream_status(upstream: &Upstream) -> UpstreamStatus {
         service_token: state,
         expires_at: alive.map(|(at, _)| rfc3339(at)),
         expires_in: alive.map(|(_, left)| left.as_secs()),
-        last_error: failure.map(ToString::to_string),
+        last_error: failure.cloned().or_else(|| upstream.vendor.trouble()).map(|fault| fault.to_string()),
         paused_for: upstream.vendor.paused_for().map(|rest| rest.as_secs() + 1),
         loads_per_window: limit.map(|limit| limit.per_second),
         window_seconds: limit.map(|limit| limit.window.as_secs_f64()),

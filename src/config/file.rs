@@ -170,7 +170,7 @@ impl<T: Default> Default for At<T> {
     }
 }
 
-/// One address or several.
+/// One text or several.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum OneOrMany {

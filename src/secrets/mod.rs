@@ -175,7 +175,7 @@ impl SecretFile {
         read.map_err(|(reading, message)| {
             self.metrics.secret_read(&self.name, reading);
             if !was_bad {
-                tracing::warn!(secret = %self.name, path = %self.path.display(), message, "a secret file cannot be used; the last good content stays in use");
+                tracing::warn!(secret = %self.name, path = %self.path.display(), message, "a secret file cannot be used; what was read before, if anything, stays in use");
             }
             Fault::new(Code::CredentialsRejected, format!("{}: {}: {message}", self.name, self.path.display()))
         })

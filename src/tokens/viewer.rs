@@ -221,9 +221,11 @@ impl ViewerSource {
 
     fn warn(&self, minted: &Minted, want: &Want) {
         let promised = want.life.max(self.embed.config.min_ttl);
+        let is_databricks = matches!(self.embed.config.item, Item::Databricks { .. });
         let found = [
             (minted.lifetime.ttl() < promised, Warning::ShortLived),
-            (minted.token.breaks_atob(), Warning::BrowserUnsafePayload),
+            // Only Databricks' page client reads the token.
+            (is_databricks && minted.token.breaks_atob(), Warning::BrowserUnsafePayload),
             (minted.lacks_claim, Warning::MissingClaim),
         ];
         for (_, warning) in found.into_iter().filter(|(found, _)| *found) {

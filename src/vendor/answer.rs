@@ -35,10 +35,13 @@ impl Voice {
 
     /// Reads a JSON object.
     pub(super) fn json<'a, T: Deserialize<'a>>(&self, reply: &'a Reply, what: &str) -> Result<T, Fault> {
-        let start = reply.body.iter().find(|byte| !byte.is_ascii_whitespace());
+        // Some servers of the vendors' platform begin with a byte order mark.
+        let body = reply.body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&reply.body);
+        let start = body.iter().find(|byte| !byte.is_ascii_whitespace());
         match start {
-            Some(b'{') => serde_json::from_slice(&reply.body)
-                .map_err(|_| self.malformed(reply, &format!("its JSON is not {what}"))),
+            Some(b'{') => {
+                serde_json::from_slice(body).map_err(|_| self.malformed(reply, &format!("its JSON is not {what}")))
+            }
             Some(b'<') => Err(self.malformed(reply, &format!("it is an HTML page{}", self.on_html))),
             _ => Err(self.malformed(reply, "it is no JSON object")),
         }
@@ -125,8 +128,10 @@ pub(super) fn location(reply: &Reply) -> &str {
 }
 
 fn redirect_host(reply: &Reply) -> Option<Authority> {
-    let authority = location(reply).parse::<http::Uri>().ok().and_then(|uri| uri.authority().cloned());
-    authority.filter(|authority| !authority.as_str().contains('@'))
+    let uri = location(reply).parse::<http::Uri>().ok()?;
+    // Without what may stand before an `@`.
+    let authority = uri.authority()?;
+    authority.as_str().rsplit('@').next().and_then(|host| host.parse().ok())
 }
 
 /// A number, or a number in a text, rounded down; vendors send both.

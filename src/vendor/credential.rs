@@ -82,6 +82,9 @@ impl Credential {
     {
         let proof = self.present().await?;
         let result = attempt(Arc::clone(&proof)).await;
+        if result.is_ok() {
+            *self.rejection.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         let Some(fault) = result.as_ref().err().filter(|fault| is_rejection(fault)) else { return result };
         let latest = self.latest().await?;
         if latest.same_as(&proof) {
@@ -132,6 +135,16 @@ impl Credential {
     fn note_rejection(&self, proof: &Secret, fault: &Fault) {
         let rejection = Rejection { proof: proof.clone(), at: self.clock.now(), fault: fault.clone() };
         *self.rejection.lock().unwrap_or_else(PoisonError::into_inner) = Some(rejection);
+    }
+
+    /// The last rejection, for as long as it holds off attempts.
+    pub(super) fn rejection(&self) -> Option<Fault> {
+        let now = self.clock.now();
+        let rejection = self.rejection.lock().unwrap_or_else(PoisonError::into_inner);
+        rejection
+            .as_ref()
+            .filter(|rejection| now.since(rejection.at) < BACKOFF)
+            .map(|rejection| rejection.fault.clone())
     }
 
     fn refuse_if_rejected(&self, proof: &Secret) -> Result<(), Fault> {

@@ -99,6 +99,14 @@ impl Vendor {
         }
     }
 
+    /// Why nothing is asked of the vendor at present, where that shows on no service token.
+    pub fn trouble(&self) -> Option<Fault> {
+        match self {
+            Vendor::BoldBi(bold_bi) => bold_bi.trouble(),
+            _ => None,
+        }
+    }
+
     /// Looks up what [`Mint::details`] must hold for this item; see [`needs_details`].
     ///
     /// # Errors

@@ -60,8 +60,8 @@ pub(super) fn check_headers(headers: &HeaderMap, allowed: Beside) -> Result<(), 
             "sidemint-viewer" if allowed == Beside::ValueOrViewer => {}
             _ => {
                 return Err(invalid(
-                    "a Sidemint header is unknown or out of place: there are Sidemint-Request, with GET \
-                     Sidemint-Viewer-Value, and with boldbi-authorize that and Sidemint-Viewer",
+                    "a Sidemint header is unknown or out of place: Sidemint-Request goes with every request, \
+                     Sidemint-Viewer-Value with GET and with boldbi-authorize, Sidemint-Viewer with the latter only",
                 ));
             }
         }
@@ -166,7 +166,8 @@ fn parameters(query: &str) -> Result<(Option<&str>, Purpose), Fault> {
             }
             _ => {
                 return Err(invalid(
-                    "the parameters are viewer_id and purpose; roles, attributes and min_ttl need a POST",
+                    "the parameters are viewer_id and purpose; roles, attributes and min_ttl go into the body of POST .../token, \
+                     or the first two, with boldbi-authorize, into Sidemint-Viewer",
                 ));
             }
         };

@@ -8,6 +8,13 @@ use crate::model::Code;
 /// Bold BI has nothing to look at before the mint, and mints for its own users only: that it does not know
 /// ours says nothing against the config.
 pub(super) async fn walk(walk: &Walk<'_>, embed: &Embed, item: &BoldBiItem) -> bool {
+    if walk.who.is_nobody() && item.group_access.as_ref().is_some_and(|access| access.import_users) {
+        say(&format!(
+            "skip  {}: import_users would make a user of the made-up viewer; name one with --viewer-id",
+            mint_of(embed)
+        ));
+        return true;
+    }
     let unknown = walk.who.is_nobody() && item.anonymous_group.is_none();
     match walk.try_mint(embed, None).await {
         Err(fault) if unknown && fault.code() == Code::Rejected => {

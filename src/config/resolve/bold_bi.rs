@@ -1,11 +1,12 @@
 //! `upstreams` and `embeds` of Bold BI.
 
-use std::time::Duration;
+mod item;
 
-use super::super::file::{self, At};
-use super::super::{BoldBi, BoldBiItem, Flow, GroupAccess, Item, MintedAs, Origin, Parameter, ViewerField};
+use super::super::file;
+use super::super::{BoldBi, Flow};
 use super::url::{base_url, is_id};
 use super::{Section, foreign, secret_ref};
+pub(super) use item::{check_flow, item};
 
 pub(super) fn system(given: &file::Upstream, section: &mut Section<'_>) -> Option<BoldBi> {
     section.refuse_foreign("boldbi", &foreign::upstream_keys(given), &["url", "site", "flow"]);
@@ -61,139 +62,8 @@ fn split(url: &str, insecure_allowed: bool) -> Result<(super::super::BaseUrl, St
     if !path.chars().all(plain) || path.contains("//") || path.contains("..") {
         return Err("must be a host and a plain path, such as https://bi.example.com/bi".into());
     }
+    if host.contains(['@', '?', '#']) {
+        return Err("must be https://, a host and a path, with nothing else in it".into());
+    }
     Ok((base_url(host, insecure_allowed)?, path.to_owned()))
-}
-
-/// A shorter one would have each viewer's token minted again and again.
-const SHORTEST_LIFE: Duration = Duration::from_secs(60);
-
-pub(super) fn item(given: &file::Embed, section: &mut Section<'_>) -> Option<Item> {
-    const OURS: [&str; 8] = [
-        "dashboard_id",
-        "email",
-        "anonymous_group",
-        "group_access",
-        "custom_attributes",
-        "datasource_filters",
-        "dashboard_parameters",
-        "lifetime",
-    ];
-    section.refuse_foreign("boldbi", &foreign::embed_keys(given), &OURS);
-    let id = given.dashboard_id.as_ref();
-    if id.is_none_or(|id| !is_id(&id.value)) {
-        section.add(id.map(At::place), "dashboard_id", "must be the id from the dashboard's URL");
-    }
-    let lifetime = given.lifetime.as_ref().filter(|lifetime| !lifetime.value.0.is_zero());
-    if let Some(lifetime) = lifetime.filter(|lifetime| lifetime.value.0 < SHORTEST_LIFE) {
-        section.add(Some(lifetime.place), "lifetime", "must be at least 1m");
-    }
-    let group_access = given.group_access.as_ref().map(|access| GroupAccess {
-        user: access.value.user.map_or(ViewerField::Id, field),
-        provider: access.value.provider.clone(),
-        import_users: access.value.import_users,
-    });
-    if let (Some(_), Some(group)) = (&group_access, &given.anonymous_group) {
-        section.add(Some(group.place), "anonymous_group", "does not go together with group_access");
-    }
-    let attributes = given.custom_attributes.as_ref();
-    let custom_attributes = attributes.into_iter().flat_map(|all| &all.value).filter_map(|(name, from)| {
-        parameter(name, None, from)
-            .map_err(|message| section.add(attributes.map(At::place), "custom_attributes", message))
-            .ok()
-    });
-    let custom_attributes = custom_attributes.collect();
-    let mut filters = |key: &str, given: Option<&At<Vec<file::Filter>>>| -> Vec<Parameter> {
-        let resolved = given.into_iter().flat_map(|all| &all.value).filter_map(|filter| {
-            let found = parameter(&filter.name, filter.operator, &filter.value);
-            found.map_err(|message| section.add(given.map(At::place), key, message)).ok()
-        });
-        resolved.collect()
-    };
-    let datasource_filters = filters("datasource_filters", given.datasource_filters.as_ref());
-    let dashboard_parameters = filters("dashboard_parameters", given.dashboard_parameters.as_ref());
-    Some(Item::BoldBi(Box::new(BoldBiItem {
-        dashboard_id: id?.value.clone(),
-        email: given.email.as_ref().map_or(ViewerField::Id, |email| field(email.value)),
-        anonymous_group: given.anonymous_group.as_ref().map(|group| group.value.clone()),
-        group_access,
-        custom_attributes,
-        datasource_filters,
-        dashboard_parameters,
-        lifetime: lifetime.map(|lifetime| lifetime.value.0),
-    })))
-}
-
-/// How the older flow writes a list for a dashboard's parameter is told nowhere.
-pub(super) fn check_flow(item: &BoldBiItem, flow: Flow, given: &file::Embed, section: &mut Section<'_>) {
-    let is_list = |parameter: &Parameter| match &parameter.value {
-        Origin::Roles => true,
-        Origin::Fixed(texts) => texts.len() != 1,
-        Origin::Id | Origin::Value | Origin::Attribute(_) => false,
-    };
-    let beyond = |parameter: &Parameter| is_list(parameter) || parameter.operator.is_some_and(|word| word != "=");
-    if flow == Flow::SignedQuery && item.dashboard_parameters.iter().any(beyond) {
-        let place = given.dashboard_parameters.as_ref().map(At::place);
-        let message = "with flow signed_query each must be a single value: no list, and no operator but =";
-        section.add(place, "dashboard_parameters", message);
-    }
-    let (attributes, filters) = (given.custom_attributes.as_ref(), given.datasource_filters.as_ref());
-    let parameters = given.dashboard_parameters.as_ref().map(At::place);
-    let named = [
-        ("custom_attributes", attributes.map(At::place), MintedAs::Attribute, &item.custom_attributes),
-        ("datasource_filters", filters.map(At::place), MintedAs::Filter, &item.datasource_filters),
-        ("dashboard_parameters", parameters, MintedAs::Filter, &item.dashboard_parameters),
-    ];
-    for (key, place, minted_as, parameters) in named {
-        if !parameters.iter().all(|parameter| is_sound(&parameter.value, flow, minted_as)) {
-            section.add(
-                place,
-                key,
-                "a fixed value is empty, or holds what Bold BI takes for an operator or a delimiter",
-            );
-        }
-    }
-}
-
-fn is_sound(value: &Origin, flow: Flow, minted_as: MintedAs) -> bool {
-    let Origin::Fixed(texts) = value else { return true };
-    let is_list = texts.len() > 1;
-    !texts.is_empty() && texts.iter().all(|text| !text.is_empty() && flow.carries(minted_as, is_list, text))
-}
-
-fn field(field: file::ViewerField) -> ViewerField {
-    match field {
-        file::ViewerField::Id => ViewerField::Id,
-        file::ViewerField::Value => ViewerField::Value,
-    }
-}
-
-fn parameter(name: &str, operator: Option<file::Operator>, from: &file::Origin) -> Result<Parameter, String> {
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
-    if name.is_empty() || name.len() > 128 || !name.chars().all(plain) {
-        return Err("a name must be of letters, digits, spaces, '-', '_' and '.'".into());
-    }
-    let operator = operator.map(|operator| match operator {
-        file::Operator::Equal => "=",
-        file::Operator::In => "IN",
-        file::Operator::NotIn => "NOT IN",
-    });
-    let value = match from {
-        file::Origin::Fixed(fixed) => Origin::Fixed(match &fixed.fixed {
-            file::OneOrMany::One(text) => vec![text.clone()],
-            file::OneOrMany::Many(texts) => texts.clone(),
-        }),
-        file::Origin::Field(text) => match (text.as_str(), text.strip_prefix("viewer.attributes.")) {
-            ("viewer.id", _) => Origin::Id,
-            ("viewer.value", _) => Origin::Value,
-            ("viewer.roles", _) => Origin::Roles,
-            (_, Some(name)) if !name.is_empty() => Origin::Attribute(name.to_owned()),
-            _ => {
-                return Err(format!(
-                    "the value of `{name}` is neither viewer.id, viewer.value, viewer.roles, viewer.attributes.<name> \
-                     nor {{fixed: ...}}"
-                ));
-            }
-        },
-    };
-    Ok(Parameter { name: name.to_owned(), operator, value })
 }

@@ -7,6 +7,7 @@ mod body;
 mod page;
 mod posted;
 mod query;
+mod refusal;
 mod reply;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,10 @@ impl BoldBi {
         self.client.paused_for()
     }
 
+    pub(super) fn trouble(&self) -> Option<Fault> {
+        self.credential.rejection()
+    }
+
     /// Whether the server answers at all: any HTTP reply will do.
     ///
     /// # Errors
@@ -62,7 +67,7 @@ impl BoldBi {
                     wire::signed_call(&self.config, &secret, values, now, &nonce()?)
                 }
             };
-            self.client.call_anew(make, urgency, |answer| reply::authorized(answer, values.email)).await
+            self.client.call_anew(make, urgency, |answer| reply::authorized(answer, viewer)).await
         };
         let minted = self.credential.offer(attempt).await?;
         let lifetime = match item.lifetime {

@@ -6,13 +6,14 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::Value;
 
-use crate::model::{Code, Fault, Lifetime, Secret};
+use super::refusal::refusal;
+use crate::model::{Code, Fault, Lifetime, Secret, Token, Viewer};
 use crate::upstream::Reply;
 use crate::upstream::retry::is_transient;
 use crate::vendor::answer::{Voice, header, seconds, trace};
 use crate::vendor::{Beside, Minted};
 
-const VOICE: Voice = Voice {
+pub(super) const VOICE: Voice = Voice {
     vendor: "Bold BI",
     on_html: ": is url the URL of the server with its path, and site the right one?",
     trace: |reply| trace(reply.status, None, header(reply, "x-request-id")),
@@ -22,7 +23,7 @@ const VOICE: Voice = Voice {
 const UNTOLD: Duration = Duration::from_secs(300);
 
 /// Reads what the authorize endpoint answered to the question for this viewer.
-pub(super) fn authorized(reply: &Reply, email: &str) -> Result<Minted, Fault> {
+pub(super) fn authorized(reply: &Reply, viewer: &Viewer) -> Result<Minted, Fault> {
     let status = reply.status;
     let passing = |code, text: &str| Fault::new(code, format!("Bold BI {text}{}", (VOICE.trace)(reply)));
     if status == StatusCode::TOO_MANY_REQUESTS {
@@ -39,93 +40,54 @@ pub(super) fn authorized(reply: &Reply, email: &str) -> Result<Minted, Fault> {
     let token = body.pointer("/Data/access_token").and_then(Value::as_str).filter(|token| !token.is_empty());
     let said = |name: &str| body.get(name).and_then(Value::as_bool);
     let success = status == StatusCode::OK && said("ApiStatus") == Some(true) && said("Status") != Some(false);
-    let Some(token) = token.filter(|_| success) else { return Err(refusal(reply, &body, email)) };
+    let Some(token) = token.filter(|_| success) else { return Err(refusal(reply, &body, viewer)) };
     let token = VOICE.token(reply, token)?;
-    let exp = token.claims().and_then(|claims| claims.exp());
-    let expires_in = body.pointer("/Data/expires_in").and_then(seconds);
-    let lifetime = lifetime(reply, exp, expires_in, announced(reply, &body))?;
+    let told = told(reply, &token, &body)?;
     // It was read as JSON, so it is UTF-8.
     let answer = String::from_utf8_lossy(&reply.body).into_owned();
-    let untold = Lifetime::new(reply.sent, UNTOLD);
     Ok(Minted {
         token,
-        lacks_claim: lifetime.is_none(),
-        lifetime: lifetime.unwrap_or(untold),
+        lacks_claim: told.is_partly_unknown,
+        lifetime: told.lifetime,
         beside: Some(Beside::Answer(Secret::new(answer))),
     })
 }
 
+/// What is said of a token's life.
+struct Told {
+    lifetime: Lifetime,
+    /// Whether nothing is said, or something that makes no sense.
+    is_partly_unknown: bool,
+}
+
 /// The smallest of what is said in three places, which contradict each other in the vendor's own
 /// examples: the token's `exp`, `expires_in`, and `.expires`.
-fn lifetime(
-    reply: &Reply,
-    exp: Option<i64>,
-    expires_in: Option<Duration>,
-    announced: Option<i64>,
-) -> Result<Option<Lifetime>, Fault> {
-    let end = [exp, announced].into_iter().flatten().min();
-    if end.is_none() && expires_in.is_none() {
-        return Ok(None);
+fn told(reply: &Reply, token: &Token, body: &Value) -> Result<Told, Fault> {
+    let said = |name: &str| body.get("Data").and_then(|data| data.get(name)).filter(|value| !value.is_null());
+    let expires_in = said("expires_in").map(|value| {
+        seconds(value).ok_or_else(|| VOICE.malformed(reply, "its expires_in is not a number of seconds above zero"))
+    });
+    let expires_in = expires_in.transpose()?;
+    let exp = token.claims().and_then(|claims| claims.exp());
+    // It has no zone, and is taken for UTC. What is over by that may be another zone's time.
+    let announced =
+        said(".expires").map(|value| value.as_str().and_then(end_of).filter(|end| *end > reply.sent.unix_seconds()));
+    let end = [exp, announced.flatten()].into_iter().flatten().min();
+    let is_partly_unknown = announced == Some(None) || (end.is_none() && expires_in.is_none());
+    // Then a short life is as good as any, and safer than most.
+    let expires_in =
+        if is_partly_unknown { Some(expires_in.map_or(UNTOLD, |told| told.min(UNTOLD))) } else { expires_in };
+    Ok(Told { lifetime: VOICE.lifetime(reply, expires_in, end)?, is_partly_unknown })
+}
+
+/// Reads `2/12/2026 12:29:05 PM`, as .NET writes a time in the US, or ISO 8601, in Unix seconds.
+fn end_of(text: &str) -> Option<i64> {
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Some(time.as_second());
     }
-    VOICE.lifetime(reply, expires_in, end).map(Some)
-}
-
-/// `.expires`, such as `2/12/2026 12:29:05 PM`. It has no zone: taken for UTC, and for nothing if it is
-/// over by that, since then it must be local time somewhere.
-fn announced(reply: &Reply, body: &Value) -> Option<i64> {
-    let text = body.pointer("/Data/.expires").and_then(Value::as_str)?;
-    let time = jiff::fmt::strtime::parse("%m/%d/%Y %I:%M:%S %p", text).ok()?.to_datetime().ok()?;
-    let end = time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second();
-    (end > reply.sent.unix_seconds()).then_some(end)
-}
-
-/// A refusal. Words count more than the status, since the vendor documents neither; they are looked into
-/// and not repeated, as they may quote.
-fn refusal(reply: &Reply, body: &Value, email: &str) -> Fault {
-    let trace = (VOICE.trace)(reply);
-    let fault = |code, text: &str| Fault::new(code, format!("Bold BI {text}{trace}"));
-    match (verdict(body, email), reply.status.as_u16()) {
-        (Verdict::Dashboard, _) => fault(Code::UpstreamNotFound, "knows no such dashboard: check dashboard_id"),
-        (Verdict::Secret, _) | (Verdict::Other | Verdict::Silence, 401) => fault(Code::CredentialsRejected, SECRET),
-        (Verdict::Viewer, _) => fault(Code::Rejected, VIEWER),
-        (_, 403) => fault(Code::Denied, "denied access: check the viewer's permission for the dashboard"),
-        (_, 404) => {
-            fault(Code::UpstreamNotFound, "has no such site: check url and site, and that embedding is enabled")
-        }
-        (Verdict::Silence, 200) => VOICE.malformed(reply, "there is no token in it"),
-        _ => fault(Code::Rejected, "refused the request"),
-    }
-}
-
-const SECRET: &str = "rejected the embed secret: check it, flow and the clock of this machine, or generate a new one \
-                      (Settings > Embed > Regenerate) and put it into the secret's place";
-const VIEWER: &str = "does not know the viewer: the e-mail address must be that of a user there, unless \
-                      anonymous_group is set";
-
-/// What an answer complains about.
-enum Verdict {
-    Dashboard,
-    Secret,
-    Viewer,
-    Other,
-    Silence,
-}
-
-/// Looks for words that are known from the vendor's SDK, and for those that any server would use. What it
-/// quotes of the viewer is no word of its own: nobody's name must bring the secret into disrepute.
-fn verdict(body: &Value, email: &str) -> Verdict {
-    let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_lowercase();
-    let words = format!("{} {}", text("Message"), text("errorMessage")).replace(&email.to_lowercase(), " ");
-    let says = |given: &[&str]| given.iter().any(|word| words.contains(word));
-    if says(&["object reference"]) {
-        Verdict::Dashboard
-    } else if says(&["secret", "signature", "embedcodevalidation"]) {
-        Verdict::Secret
-    } else if says(&["user", "email", "e-mail"]) {
-        Verdict::Viewer
-    } else if words.trim().is_empty() && body.get("Status").is_none() {
-        Verdict::Silence
-    } else {
-        Verdict::Other
-    }
+    // Newer libraries put a narrow no-break space before AM and PM.
+    let text = text.replace(['\u{202f}', '\u{a0}'], " ");
+    let formats = ["%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %H:%M:%S", "%Y-%m-%dT%H:%M:%S"];
+    let times = formats.iter().filter_map(|format| jiff::fmt::strtime::parse(format, &text).ok()?.to_datetime().ok());
+    times.into_iter().next()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|time| time.timestamp().as_second())
 }

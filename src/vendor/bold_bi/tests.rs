@@ -232,14 +232,13 @@ fn jwt(exp: Option<i64>) -> String {
     format!("{}.{}.c2ln", part(json!({"alg": "HS256"})), part(claims))
 }
 
-const EMAIL: &str = "a.secret.user@example.com";
-
 /// The life of the token in seconds, and whether somebody said so.
 fn life(token: &str, more: Value) -> Result<(u64, bool), Code> {
     let mut data = json!({"access_token": token, "token_type": "bearer"});
     data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let body = json!({"ApiStatus": true, "Data": data, "Status": true}).to_string();
-    let minted = reply::authorized(&reply(200, body.clone()), EMAIL).map_err(|fault| fault.code())?;
+    let minted =
+        reply::authorized(&reply(200, body.clone()), &viewer("ann@example.com")).map_err(|fault| fault.code())?;
     assert_eq!(minted.token.expose(), token);
     let Some(Beside::Answer(answer)) = &minted.beside else { panic!("the answer is not kept") };
     assert_eq!(answer.expose(), body);
@@ -250,18 +249,24 @@ fn life(token: &str, more: Value) -> Result<(u64, bool), Code> {
 fn rows_b3_to_b5_the_smallest_of_three_places_is_the_end() {
     let day = jwt(Some(NOW + 86_000));
     assert_eq!(life(&day, json!({"expires_in": 604_800})), Ok((86_000, true)), "B3");
-    assert_eq!(life(&day, json!({"expires_in": "3600"})), Ok((3600, true)));
+    assert_eq!(life(&day, json!({"expires_in": "3600", ".expires": null})), Ok((3600, true)));
     let at = |text: &str| json!({".expires": text});
-    assert_eq!(life("opaque", at("11/21/2026 7:29:05 PM")), Ok((5345, true)), "B4");
-    assert_eq!(life(&day, at("11/21/2026 7:29:05 PM")), Ok((5345, true)), "B4, below exp");
-    assert_eq!(life(&day, at("12/2/2026 12:29:05 AM")), Ok((86_000, true)), "B4, above exp");
-    // Its zone is told nowhere. What is over by UTC was local time.
-    assert_eq!(life(&day, at("11/21/2026 12:29:05 PM")), Ok((86_000, true)));
-    assert_eq!(life("opaque", json!({})), Ok((300, false)), "B5");
-    for nonsense in ["2/12/2026 12:29:05 PM", "soon", "", "2026-11-21T19:29:05Z"] {
-        assert_eq!(life("opaque", at(nonsense)), Ok((300, false)), "B5: {nonsense}");
+    for text in ["11/21/2026 7:29:05 PM", "11/21/2026 7:29:05\u{202f}PM", "11/21/2026 19:29:05", "2026-11-21T19:29:05Z"]
+    {
+        assert_eq!(life("opaque", at(text)), Ok((5345, true)), "B4: {text}");
+        assert_eq!(life(&day, at(text)), Ok((5345, true)), "B4, below exp: {text}");
     }
-    assert_eq!(life("opaque", json!({"expires_in": "soon"})), Ok((300, false)));
+    assert_eq!(life(&day, at("12/2/2026 12:29:05 AM")), Ok((86_000, true)), "B4, above exp");
+    assert_eq!(life("opaque", json!({})), Ok((300, false)), "B5");
+    // Its zone is told nowhere: what is over by UTC may be another zone's time, or the truth.
+    for nonsense in ["11/21/2026 12:29:05 PM", "2/12/2026 12:29:05 PM", "soon", ""] {
+        assert_eq!(life("opaque", at(nonsense)), Ok((300, false)), "B5: {nonsense}");
+        assert_eq!(life(&day, at(nonsense)), Ok((300, false)), "B5: {nonsense}");
+    }
+    assert_eq!(life(&jwt(Some(NOW + 60)), at("soon")), Ok((60, false)));
+    for nonsense in [json!(0), json!(-5), json!("1h"), json!("")] {
+        assert_eq!(life("opaque", json!({"expires_in": nonsense})), Err(Code::Malformed));
+    }
     assert_eq!(life(&jwt(Some(NOW - 1)), json!({"expires_in": 604_800})), Err(Code::Malformed));
     assert_eq!(life(&jwt(None), json!({"expires_in": 9_999_999})), Ok((86_400, true)), "no token is believed longer");
 }
@@ -270,10 +275,10 @@ fn rows_b3_to_b5_the_smallest_of_three_places_is_the_end() {
 fn rows_b8_and_b9_only_a_token_is_a_success() {
     let token = jwt(Some(NOW + 3600));
     let good = json!({"ApiStatus": true, "Status": true, "Data": {"access_token": token}});
-    assert!(reply::authorized(&reply(200, good.to_string()), EMAIL).is_ok());
+    assert!(reply::authorized(&reply(200, good.to_string()), &viewer("ann@example.com")).is_ok());
     let without_status = json!({"ApiStatus": true, "Data": {"access_token": token}});
-    assert!(reply::authorized(&reply(200, without_status.to_string()), EMAIL).is_ok());
-    let cases: [(u16, &str, Code); 22] = [
+    assert!(reply::authorized(&reply(200, without_status.to_string()), &viewer("ann@example.com")).is_ok());
+    let cases: [(u16, &str, Code); 30] = [
         (200, r#"{"Status":false,"Message":"Something else"}"#, Code::Rejected),
         (200, r#"{"ApiStatus":true,"Status":false,"Data":{"access_token":"x"}}"#, Code::Rejected),
         (200, r#"{"ApiStatus":false,"Status":true,"Data":{"access_token":"x"}}"#, Code::Rejected),
@@ -298,20 +303,46 @@ fn rows_b8_and_b9_only_a_token_is_a_success() {
         (401, r#"{"Message":"The user is not authorized"}"#, Code::Rejected),
         (404, r#"{"Message":"User not found"}"#, Code::Rejected),
         (404, "<html>", Code::UpstreamNotFound),
-        (200, r#"{"Status":false,"Message":"a.SECRET.user@example.com: nope"}"#, Code::Rejected),
+        (200, r#"{"Status":false,"Message":"Secretary role not found"}"#, Code::Rejected),
+        (200, r#"{"Status":false,"Message":"You do not have permission for Top Secret"}"#, Code::Denied),
+        (200, r#"{"Status":false,"Message":"Custom attribute 'secret' is not known"}"#, Code::Rejected),
+        (200, r#"{"Status":false,"Message":"Dashboard not found"}"#, Code::UpstreamNotFound),
+        (200, r#"{"Status":false,"Message":"Embed is disabled for this site"}"#, Code::Denied),
+        (200, r#"{"Status":false,"Message":"Timestamp expired"}"#, Code::Rejected),
+        (200, r#"{"Status":false,"Message":"ANN@example.com: nope"}"#, Code::Rejected),
+        (200, r#"{"Status":false,"Message":"Invalid Embed Secret of ann@example.com"}"#, Code::CredentialsRejected),
+        (403, "", Code::Denied),
         (503, "", Code::Unavailable),
     ];
     for (status, body, code) in cases {
-        let fault = reply::authorized(&reply(status, body), EMAIL).err().unwrap();
+        let fault = reply::authorized(&reply(status, body), &viewer("ann@example.com")).err().unwrap();
         assert_eq!(fault.code(), code, "{status} {body}");
         assert!(!fault.detail().contains("nope"), "{}", fault.detail());
+    }
+}
+
+/// A secret that is taken for a bad one stops all viewers. Nobody's own texts may do that.
+#[test]
+fn a_viewer_cannot_bring_the_secret_into_disrepute() {
+    let body = r#"{"Status":false,"Message":"The role Invalid Secret is not known"}"#;
+    let code = |viewer: &Viewer| reply::authorized(&reply(200, body), viewer).err().unwrap().code();
+    let usual = viewer("ann");
+    assert_eq!(code(&usual), Code::CredentialsRejected);
+    let text = || "invalid SECRET".to_owned();
+    for viewer in [
+        Viewer { id: text(), ..usual.clone() },
+        Viewer { value: Some(text()), ..usual.clone() },
+        Viewer { roles: vec![text()], ..usual.clone() },
+        Viewer { attributes: [("a".to_owned(), text())].into(), ..usual },
+    ] {
+        assert_eq!(code(&viewer), Code::Rejected);
     }
 }
 
 #[test]
 fn a_token_that_would_break_out_is_refused() {
     let body = json!({"ApiStatus": true, "Data": {"access_token": "a\"b"}}).to_string();
-    assert_eq!(reply::authorized(&reply(200, body), EMAIL).err().unwrap().code(), Code::Malformed);
+    assert_eq!(reply::authorized(&reply(200, body), &viewer("ann@example.com")).err().unwrap().code(), Code::Malformed);
     assert!(Token::new("x").claims().is_none());
 }
 

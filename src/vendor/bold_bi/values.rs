@@ -23,6 +23,8 @@ pub(super) struct Filled<'a> {
     pub(super) name: &'a str,
     pub(super) operator: Option<&'static str>,
     pub(super) value: Value<'a>,
+    /// Where it comes from, for messages.
+    source: &'static str,
 }
 
 /// One text, or several.
@@ -70,14 +72,21 @@ fn filled<'a>(parameter: &'a Parameter, viewer: &'a Viewer) -> Result<Filled<'a>
         }
         Origin::Attribute(name) => {
             let value = viewer.attributes.get(name).map(String::as_str);
-            Value::One(value.ok_or_else(|| lacks("an attribute in viewer.attributes"))?)
+            Value::One(value.ok_or_else(|| lacks(&format!("viewer.attributes.{name}")))?)
         }
         Origin::Fixed(texts) => match texts.as_slice() {
             [text] => Value::One(text),
             texts => Value::Many(Cow::Borrowed(texts)),
         },
     };
-    Ok(Filled { name: &parameter.name, operator: parameter.operator, value })
+    let source = match &parameter.value {
+        Origin::Id => "viewer.id",
+        Origin::Value => "viewer.value",
+        Origin::Roles => "viewer.roles",
+        Origin::Attribute(_) => "an attribute of the viewer",
+        Origin::Fixed(_) => "a fixed value",
+    };
+    Ok(Filled { name: &parameter.name, operator: parameter.operator, value, source })
 }
 
 fn lacks(what: &str) -> Fault {
@@ -106,13 +115,16 @@ impl Filled<'_> {
             Value::One(text) => (false, vec![text]),
             Value::Many(texts) => (true, texts.iter().map(String::as_str).collect()),
         };
-        let refused = |message: &'static str| Err(Fault::new(Code::InvalidViewer, message));
+        let refused = |what: &str| {
+            let (name, source) = (self.name, self.source);
+            Err(Fault::new(Code::InvalidViewer, format!("{source}, which the embed mints as `{name}`, {what}")))
+        };
         if texts.iter().any(|text| text.is_empty()) {
-            return refused("a value that is minted into the token is empty");
+            return refused("is empty");
         }
         if !texts.iter().all(|text| flow.carries(minted_as, is_list, text)) {
             return refused(
-                "a value that is minted into the token holds what Bold BI would take for an operator or a delimiter",
+                "holds what Bold BI would take for an operator (IN(...)) or, in a signed query, a delimiter",
             );
         }
         Ok(())

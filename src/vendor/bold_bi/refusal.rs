@@ -1,0 +1,109 @@
+//! What Bold BI means when it says no. It documents neither statuses nor words, so both are looked at: the
+//! words that its SDK knows, and those that any server would use. They are never repeated, as they may quote.
+
+use serde_json::Value;
+
+use super::reply::VOICE;
+use crate::model::{Code, Fault, Viewer};
+use crate::upstream::Reply;
+
+/// Judges an answer without a token.
+pub(super) fn refusal(reply: &Reply, body: &Value, viewer: &Viewer) -> Fault {
+    let trace = (VOICE.trace)(reply);
+    let fault = |code, text: &str| Fault::new(code, format!("Bold BI {text}{trace}"));
+    let status = reply.status.as_u16();
+    match verdict(body, viewer) {
+        Verdict::Secret => fault(Code::CredentialsRejected, SECRET),
+        Verdict::Dashboard => fault(Code::UpstreamNotFound, "knows no such dashboard: check dashboard_id"),
+        Verdict::Switch => {
+            fault(Code::Denied, "has embedding turned off: Settings > Embed > Enable embed authentication")
+        }
+        Verdict::Clock => fault(Code::Rejected, "takes the request for an old one: check the clocks of both machines"),
+        Verdict::Access => fault(Code::Denied, ACCESS),
+        Verdict::Viewer => fault(Code::Rejected, VIEWER),
+        Verdict::Other | Verdict::Silence if status == 401 => fault(Code::CredentialsRejected, SECRET),
+        Verdict::Other | Verdict::Silence if status == 403 => fault(Code::Denied, ACCESS),
+        Verdict::Other | Verdict::Silence if status == 404 => fault(
+            Code::UpstreamNotFound,
+            "has no such site: check url and site, and that embedding is enabled (Settings > Embed)",
+        ),
+        Verdict::Silence if status == 200 => VOICE.malformed(reply, "there is no token in it"),
+        Verdict::Other | Verdict::Silence => fault(
+            Code::Rejected,
+            "refused the request: check flow (signed_query is for servers before v14.1), and that the embed's names of \
+             attributes, filters and groups are known there",
+        ),
+    }
+}
+
+const SECRET: &str = "rejected the embed secret: check it, flow and the clock of this machine, or generate a new one \
+                      (Settings > Embed > Regenerate) and put it where the config has the old one";
+const ACCESS: &str = "denied access: give the viewer or the group of the embed access to the dashboard there (Manage \
+                      permissions)";
+const VIEWER: &str = "does not know the viewer: the e-mail address must be that of a user there, unless \
+                      anonymous_group is set";
+
+/// What an answer complains about.
+enum Verdict {
+    Secret,
+    Dashboard,
+    Switch,
+    Clock,
+    Access,
+    Viewer,
+    Other,
+    Silence,
+}
+
+/// A secret that is taken for a bad one stops all viewers for half a minute. So it takes more than the word,
+/// which may be in the name of a role or dashboard, and nobody whose own texts have it can bring it about.
+const OF_SECRETS: [&str; 17] = [
+    "embed secret",
+    "embedsecret",
+    "embed_secret",
+    "secret key",
+    "secret code",
+    "invalid secret",
+    "wrong secret",
+    "incorrect secret",
+    "secret is",
+    "secret mismatch",
+    "secret does not",
+    "invalid signature",
+    "signature is",
+    "signature mismatch",
+    "signature does not",
+    "embed_signature",
+    "embedcodevalidation",
+];
+const STEMS: [&str; 3] = ["secret", "signature", "embedcode"];
+
+fn verdict(body: &Value, viewer: &Viewer) -> Verdict {
+    let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_lowercase();
+    // Nobody's name is a word of the server's.
+    let words = format!("{} {}", text("Message"), text("errorMessage")).replace(&viewer.id.to_lowercase(), " ");
+    let says = |given: &[&str]| given.iter().any(|word| words.contains(word));
+    let (names_a_dashboard, lacks) = (says(&["dashboard", "item"]), says(&["not found", "not exist", "no such"]));
+    if says(&OF_SECRETS) && !texts(viewer).any(|text| STEMS.iter().any(|stem| text.to_lowercase().contains(stem))) {
+        Verdict::Secret
+    } else if says(&["object reference"]) || (names_a_dashboard && lacks) {
+        Verdict::Dashboard
+    } else if says(&["disabled", "not enabled"]) {
+        Verdict::Switch
+    } else if says(&["timestamp", "time stamp"]) {
+        Verdict::Clock
+    } else if says(&["permission", "access denied", "unauthorized access", "no access"]) {
+        Verdict::Access
+    } else if says(&["user", "email", "e-mail"]) {
+        Verdict::Viewer
+    } else if words.trim().is_empty() && body.get("Status").is_none() {
+        Verdict::Silence
+    } else {
+        Verdict::Other
+    }
+}
+
+fn texts(viewer: &Viewer) -> impl Iterator<Item = &String> {
+    let attributes = viewer.attributes.iter().flat_map(|(name, value)| [name, value]);
+    std::iter::once(&viewer.id).chain(&viewer.value).chain(&viewer.roles).chain(attributes)
+}
