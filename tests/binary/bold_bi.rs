@@ -54,7 +54,7 @@ fn a_wrong_secret_is_told_with_its_place_and_not_repeated() {
         files.write("secret", "bold-canary-wrong");
         vendor.clear_journal();
         for ended in [check(&files), check_for(&files, VIEWER)] {
-            fails(&ended, "mint for embed sales: ", "Settings > Embed > Embed secret");
+            fails(&ended, "mint for embed sales: ", "Settings > Embed > Regenerate");
             assert!(!format!("{ended:?}").contains("canary"), "{ended:?}");
         }
         assert_eq!(vendor.count(Operation::BoldBiAuthorize), 2, "each check offers it once");

@@ -107,7 +107,7 @@ async fn other_statuses_are_told_apart() {
     for (status, body, code, words) in [
         (400, "empty", "upstream_rejected", "HTTP 400"),
         (401, "html", "upstream_credentials_rejected", "Settings > Embed"),
-        (403, "empty", "upstream_denied", "check the viewer's permission"),
+        (403, "empty", "upstream_denied", "Manage permissions"),
         (404, "html", "upstream_not_found", "check url and site"),
         (405, "empty", "upstream_rejected", "HTTP 405"),
     ] {

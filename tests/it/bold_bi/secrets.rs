@@ -12,7 +12,7 @@ async fn with_file(scene: BoldBi, vendor: Emulator, path: &Path) -> Stage {
     scene.auth(&format!("{{embed_secret_file: {}}}", path.display())).beside(vendor).await
 }
 
-const WHERE: &str = "Settings > Embed > Embed secret";
+const WHERE: &str = "Settings > Embed > Regenerate";
 
 async fn a_secret_ends(scene: BoldBi) {
     let scene = scene.users(&["new-1@example.com", "new-2@example.com"]);
