@@ -71,7 +71,7 @@ fn what_is_not_there_is_named() {
     let files = BoldBi { place: own.place.replace("site1", "site2"), ..own.clone() }.files(&vendor);
     fails(&check_for(&files, VIEWER), "mint for embed sales: ", "check url and site");
     for (status, body, says) in [
-        (403, "empty", "Manage permissions for the dashboard"),
+        (403, "empty", "Manage permissions"),
         (200, "html", "is url the URL of the server with its path"),
         (302, "empty", "is not followed"),
         (200, "null", "no JSON object"),
