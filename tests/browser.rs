@@ -33,12 +33,16 @@ fn rows_43_44_45_the_demo_in_a_browser() {
     assert_eq!(ended.code, Some(0), "{}\n{}", ended.out, ended.err);
     for promise in [
         "the rows of emea",
-        "pane-b: the viewer chosen beside it",
+        "pane-c: the viewer chosen beside it",
+        "pane-c: a second token without a reload",
         "the rows of amer",
+        "the rows of amer at Bold BI",
         "row 43: exactly one ask",
         "row 45: pane-b fails",
+        "pane-c: it stays up",
         "renewal goes on",
-        "pane-b: the report is back",
+        "pane-b: it is back",
+        "pane-c: it is back",
     ] {
         assert!(ended.out.contains(promise), "{promise} is missing in\n{}", ended.out);
     }

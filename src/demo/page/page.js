@@ -42,7 +42,7 @@ class Pane {
       const { cache, limiter, mint } = timings(reply.headers.get("Server-Timing"));
       const details = [`limiter ${Math.round(limiter || 0)} ms`];
       if (mint !== undefined) details.push(`mint ${Math.round(mint)} ms`);
-      details.push(`answered in ${Math.round(performance.now() - began)} ms`, `lives ${clock(token.expires_in * 1000)}`);
+      details.push(`total ${Math.round(performance.now() - began)} ms`, `lives ${clock(token.expires_in * 1000)}`);
       this.note(purpose, cache || "answer", details.join(" · "));
       return token;
     } catch (error) {
