@@ -1,5 +1,6 @@
-//! Pages in a real browser: the demo, and the README's page for Power BI with the vendor's own client. A binary of its own, so that it runs alone: a page's timing is what is tested, and a
-//! hundred other processes on the same cores would be what is measured.
+//! Pages in a real browser: the demo, and the README's page for Power BI with the vendor's own client. A binary of its
+//! own, so that it runs alone: a page's timing is what is tested, and a hundred other processes on the same cores would
+//! be what is measured.
 
 #[path = "binary/support/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the black-box tests use the rest of it")]
@@ -33,12 +34,16 @@ fn rows_43_44_45_the_demo_in_a_browser() {
     assert_eq!(ended.code, Some(0), "{}\n{}", ended.out, ended.err);
     for promise in [
         "the rows of emea",
-        "pane-b: the viewer chosen beside it",
+        "pane-c: the viewer chosen beside it",
+        "pane-c: a second token without a reload",
         "the rows of amer",
+        "the rows of amer at Bold BI",
         "row 43: exactly one ask",
         "row 45: pane-b fails",
+        "pane-c: it stays up",
         "renewal goes on",
-        "pane-b: the report is back",
+        "pane-b: it is back",
+        "pane-c: it is back",
     ] {
         assert!(ended.out.contains(promise), "{promise} is missing in\n{}", ended.out);
     }

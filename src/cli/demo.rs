@@ -22,6 +22,7 @@ pub(super) async fn demo(args: Args) -> Result<(), Failure> {
     let environment = Environment::from([
         ("DATABRICKS_CLIENT_SECRET", emulator.databricks().client_secret.as_str()),
         ("ENTRA_CLIENT_SECRET", emulator.entra().client_secret.as_str()),
+        ("BOLDBI_EMBED_SECRET", emulator.boldbi().embed_secret.as_str()),
     ]);
     let config = config::from_text(&sidecar_config(&emulator), &environment)
         .map_err(|problems| Failure::Usage(problems.iter().map(ToString::to_string).collect()))?;
@@ -42,7 +43,7 @@ pub(super) async fn demo(args: Args) -> Result<(), Failure> {
     println!("  sidecar      {sidecar_url}");
     println!("  its status   {admin_url}/status");
     println!("  its metrics  {admin_url}/metrics");
-    println!("  fake vendors {}\n", emulator.url());
+    println!("  fake vendors {}  (Databricks, Power BI, Bold BI)\n", emulator.url());
     println!("Ask for a token yourself:\n");
     println!("    curl -H 'Sidemint-Request: true' -H 'Content-Type: application/json' \\");
     println!(
@@ -62,10 +63,16 @@ pub(super) async fn demo(args: Args) -> Result<(), Failure> {
 /// Each `min_ttl` is as low as the vendor's page client, or its sample page, renews, so that the page's switch to short
 /// token lives shows renewals within seconds; `max_wait` lets a burst of 100 loads all start, and the quarter of a
 /// second that its window is longer than the vendor's is for the browser, which first fetches the page that then loads.
-/// `stale_until` is as high as it goes, so that an outage reaches the pages of both vendors, which then wait.
+/// `stale_until` is as high as it goes, so that an outage reaches the pages of all vendors, which then wait. Nobody who
+/// looks at Bold BI is a user there: a group lets them in, and an attribute of theirs picks the rows.
 fn sidecar_config(emulator: &Emulator) -> String {
     let (url, databricks, entra, powerbi) =
         (emulator.url(), emulator.databricks(), emulator.entra(), emulator.powerbi());
+    let bold_bi = emulator.boldbi();
+    let (root, site) =
+        bold_bi.sites.first().map(|site| (site.root.as_str(), site.identifier.as_str())).unwrap_or_default();
+    let group = bold_bi.groups.first().map(String::as_str).unwrap_or_default();
+    let board = bold_bi.dashboards.first().map(|dashboard| dashboard.id.as_str()).unwrap_or_default();
     let dashboard = databricks.dashboards.first().map(|dashboard| dashboard.id.as_str()).unwrap_or_default();
     // The first one whose rows depend on who looks, by a role.
     let by_role =
@@ -92,6 +99,11 @@ upstreams:
     api_url: {url}
     app_url: {url}
     auth: {{client_id: \"{}\", client_secret_env: ENTRA_CLIENT_SECRET}}
+  bold:
+    kind: boldbi
+    url: {url}{root}
+    site: \"{site}\"
+    auth: {{embed_secret_env: BOLDBI_EMBED_SECRET}}
 embeds:
   sales: {{upstream: lakehouse, dashboard_id: \"{dashboard}\", min_ttl: 301s}}
   finance:
@@ -101,6 +113,13 @@ embeds:
     rls: {{username: viewer.value, roles: [Customer]}}
     min_ttl: 601s
     stale_until: 601s
+  supply:
+    upstream: bold
+    dashboard_id: \"{board}\"
+    anonymous_group: \"{group}\"
+    custom_attributes: {{region: viewer.value}}
+    min_ttl: 301s
+    stale_until: 301s
 ",
         databricks.workspace_id, databricks.client_id, entra.tenant_id, entra.client_id, powerbi.workspace_id
     )

@@ -25,13 +25,14 @@ const MAX_BODY: usize = 16 << 10;
 const NO_EMBED: &str = "the app has no such embed";
 
 /// The page's modules.
-const SCRIPTS: [(&str, &str); 6] = [
+const SCRIPTS: [(&str, &str); 7] = [
     ("/page.js", include_str!("page/page.js")),
     ("/common.js", include_str!("page/common.js")),
     ("/burst.js", include_str!("page/burst.js")),
     ("/vendors.js", include_str!("page/vendors.js")),
     ("/embed-client.js", include_str!("page/embed-client.js")),
     ("/report-client.js", include_str!("page/report-client.js")),
+    ("/boldbi-client.js", include_str!("page/boldbi-client.js")),
 ];
 
 /// The page wants a token for the viewer who is signed in.

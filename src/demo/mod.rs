@@ -57,7 +57,11 @@ impl Default for HostSettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             sidecar_url: "http://127.0.0.1:8190".to_owned(),
             admin_url: "http://127.0.0.1:8191".to_owned(),
-            embeds: vec![Embed::new("sales", Kind::Databricks), Embed::new("finance", Kind::PowerBi)],
+            embeds: vec![
+                Embed::new("sales", Kind::Databricks),
+                Embed::new("finance", Kind::PowerBi),
+                Embed::new("supply", Kind::BoldBi),
+            ],
             viewers: Viewer::samples(),
         }
     }

@@ -109,7 +109,17 @@ async fn each_vendor_is_scored_by_its_own_example() {
         let stats = json(&stats);
         assert_eq!((&stats["views"], &stats["vendor_example_calls"]), (&1.into(), &6.into()));
         let seen: Vec<_> = stats["vendors"].as_array().expect("vendors").iter().map(|one| &one["views"]).collect();
-        assert_eq!(seen, [&json!(0), &json!(1)]);
+        assert_eq!(seen, [&json!(0), &json!(1), &json!(0)]);
+        ask(&host, "POST /api/token", r#"{"viewer": "v-1001", "embed": "supply", "purpose": "load"}"#).await;
+        assert!(asked.recv().await.expect("a renewal").starts_with("POST /v1/embeds/finance/token"));
+        assert!(asked.recv().await.expect("one request").starts_with("POST /v1/embeds/supply/token"));
+        let (_, stats) = ask(&host, "GET /api/stats", "").await;
+        let stats = json(&stats);
+        // One call for each view, and no limit on loads.
+        assert_eq!((&stats["views"], &stats["vendor_example_calls"]), (&2.into(), &7.into()));
+        let bold_bi = &stats["vendors"][2];
+        assert_eq!((&bold_bi["kind"], &bold_bi["name"]), (&"boldbi".into(), &"Bold BI".into()));
+        assert_eq!((&bold_bi["views"], &bold_bi["loads_per_second"]), (&1.into(), &Value::Null));
     };
     local.run_until(test).await;
 }
@@ -134,8 +144,8 @@ async fn a_refusal_keeps_its_retry_after() {
 async fn the_switches_act_on_the_emulator_and_are_taken_back() {
     let (host, emulator) = host("http://127.0.0.1:1".to_owned()).await;
     ask(&host, "POST /api/outage", r#"{"on": true}"#).await;
-    // Two for each vendor.
-    assert_eq!(emulator.faults().len(), 4);
+    // Two for each vendor with a service token, one for the one without.
+    assert_eq!(emulator.faults().len(), 5);
     let (_, stats) = ask(&host, "POST /api/outage", r#"{"on": false}"#).await;
     assert_eq!((emulator.faults().len(), &json(&stats)["outage"]), (0, &false.into()));
     let (_, stats) = ask(&host, "POST /api/token-life", r#"{"renew_after": 20}"#).await;
@@ -150,7 +160,7 @@ async fn the_page_may_frame_the_vendor_and_shows_its_referrer() {
     let (head, _) = ask(&host, "GET /", "").await;
     assert!(head.contains(&format!("frame-src {};", emulator.url())), "{head}");
     assert!(head.contains("referrer-policy: strict-origin-when-cross-origin"), "{head}");
-    for file in ["/page.css", "/page.js", "/vendors.js", "/api/viewers"] {
+    for file in ["/page.css", "/page.js", "/vendors.js", "/boldbi-client.js", "/api/viewers"] {
         assert!(ask(&host, &format!("GET {file}"), "").await.0.starts_with("HTTP/1.1 200"));
     }
 }

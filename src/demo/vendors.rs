@@ -20,6 +20,8 @@ pub enum Kind {
     Databricks,
     /// Microsoft Power BI.
     PowerBi,
+    /// Bold BI.
+    BoldBi,
 }
 
 /// One vendor.
@@ -42,7 +44,7 @@ pub(super) struct Vendor {
     pub load: fn(&Value) -> Result<Request<Full<Bytes>>, http::Error>,
 }
 
-pub(super) static VENDORS: [Vendor; 2] = [
+pub(super) static VENDORS: [Vendor; 3] = [
     Vendor {
         kind: Kind::Databricks,
         name: "Databricks",
@@ -90,6 +92,24 @@ pub(super) static VENDORS: [Vendor; 2] = [
                 .body(Full::default())
         },
     },
+    Vendor {
+        kind: Kind::BoldBi,
+        name: "Bold BI",
+        calls: &[(Operation::BoldBiAuthorize, "embed token")],
+        // Its samples ask for a token whenever a page is opened, and keep none.
+        example_calls: 1,
+        // What the sidecar says in `refresh_in`: the vendor's page client renews nothing.
+        renewed_before: Duration::from_secs(300),
+        loads_per_second: |_| None,
+        outage: &["boldbi_authorize"],
+        set_life: |emulator, life| emulator.set_boldbi_token_life(life.unwrap_or(emulator.boldbi().token_life)),
+        load: |token| {
+            let (site, id) = (text(token, "site_url"), text(token, "dashboard_id"));
+            Request::get(format!("{site}/embed/data?dashboard={id}"))
+                .header(AUTHORIZATION, format!("Bearer {}", access_token(token)))
+                .body(Full::default())
+        },
+    },
 ];
 
 impl Kind {
@@ -102,6 +122,7 @@ impl Kind {
         match self {
             Self::Databricks => 0,
             Self::PowerBi => 1,
+            Self::BoldBi => 2,
         }
     }
 }

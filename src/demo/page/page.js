@@ -1,4 +1,4 @@
-// The host app's page: what two vendors show one viewer side by side, or one vendor two viewers; a scoreboard; and
+// The host app's page: what all vendors show one viewer side by side, or one vendor two viewers; a scoreboard; and
 // buttons that make life hard for the vendors.
 
 import { burst } from "/burst.js";
@@ -42,7 +42,7 @@ class Pane {
       const { cache, limiter, mint } = timings(reply.headers.get("Server-Timing"));
       const details = [`limiter ${Math.round(limiter || 0)} ms`];
       if (mint !== undefined) details.push(`mint ${Math.round(mint)} ms`);
-      details.push(`answered in ${Math.round(performance.now() - began)} ms`, `lives ${clock(token.expires_in * 1000)}`);
+      details.push(`total ${Math.round(performance.now() - began)} ms`, `lives ${clock(token.expires_in * 1000)}`);
       this.note(purpose, cache || "answer", details.join(" · "));
       return token;
     } catch (error) {
@@ -116,7 +116,9 @@ class Pane {
 
 function clock(milliseconds) {
   const seconds = Math.max(0, Math.round(milliseconds / 1000));
-  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+  const two = (count) => String(count).padStart(2, "0");
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  return hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
 }
 
 // The panes, and what they compare: one viewer's embeds, each in a pane of its own, or one embed for two viewers. What
@@ -170,16 +172,20 @@ class Panes {
 function score(stats) {
   const { views, upstream_calls: calls, vendor_example_calls: example, loads, renew_after: renewAfter } = stats;
   ({ vendors } = stats);
-  const list = (say) => vendors.map(say).join(", ");
+  // A vendor and its number stay on one line; three of them may take two.
+  const list = (id, say) => {
+    find(id).replaceChildren(...vendors.flatMap((vendor) => [element("i", "", `${vendor.name} ${say(vendor)}`), " "]));
+  };
   find("views").textContent = views.toLocaleString("en");
-  find("views-by").textContent = list((vendor) => `${vendor.name} ${vendor.views}`);
+  list("views-by", (vendor) => vendor.views);
   find("calls").textContent = calls.toLocaleString("en");
-  find("calls-by").textContent = list((vendor) => `${vendor.name} ${vendor.calls}`);
+  list("calls-by", (vendor) => vendor.calls);
   const details = ({ name, by_call: byCall }) =>
     `${name}: ${Object.entries(byCall).map(([call, count]) => `${count} ${call}`).join(", ")}`;
   find("calls-by").title = vendors.map(details).join("\n");
   find("example").textContent = example.toLocaleString("en");
-  find("example-by").textContent = `per view: ${list((vendor) => `${vendor.name} ${vendor.example_calls_per_view}`)}`;
+  list("example-by", (vendor) => vendor.example_calls_per_view);
+  find("example-by").prepend("per view: ");
   find("saved").textContent = example > calls ? `${Math.round((1 - calls / example) * 100)} %` : "–";
   find("peak").textContent = String(loads.peak_per_second);
   find("loads").textContent = `limit ${loads.limit_per_second}, ${loads.refused} refused`;
@@ -187,10 +193,11 @@ function score(stats) {
   find("short-life").checked = renewAfter !== null;
   const notice = find("notice");
   notice.classList.toggle("warn", stats.outage);
-  if (stats.outage) notice.textContent = "All vendors answer 503 to every token request.";
+  notice.title = "";
+  if (stats.outage) notice.textContent = "Every token request gets a 503.";
   else if (renewAfter !== null) {
-    const lives = vendors.map((vendor) => `${vendor.renewed_before + renewAfter} s`).join(" and ");
-    notice.textContent = `Tokens live ${lives}: renewal every ${renewAfter} s.`;
+    notice.textContent = `Tokens are renewed every ${renewAfter} s.`;
+    notice.title = vendors.map((vendor) => `${vendor.name}: they live ${vendor.renewed_before + renewAfter} s`).join("\n");
   } else notice.textContent = "";
 }
 
