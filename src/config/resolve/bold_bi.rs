@@ -124,12 +124,8 @@ pub(super) fn item(given: &file::Embed, section: &mut Section<'_>) -> Option<Ite
 
 /// How the older flow writes a list for a dashboard's parameter is told nowhere.
 pub(super) fn check_flow(item: &BoldBiItem, flow: Flow, given: &file::Embed, section: &mut Section<'_>) {
-    let is_list = |parameter: &Parameter| match &parameter.value {
-        Origin::Roles => true,
-        Origin::Fixed(texts) => texts.len() != 1,
-        Origin::Id | Origin::Value | Origin::Attribute(_) => false,
-    };
-    let beyond = |parameter: &Parameter| is_list(parameter) || parameter.operator.is_some_and(|word| word != "=");
+    let beyond =
+        |parameter: &Parameter| is_list(&parameter.value) || parameter.operator.is_some_and(|word| word != "=");
     if flow == Flow::SignedQuery && item.dashboard_parameters.iter().any(beyond) {
         let place = given.dashboard_parameters.as_ref().map(At::place);
         let message = "with flow signed_query each must be a single value: no list, and no operator but =";
@@ -148,6 +144,14 @@ pub(super) fn check_flow(item: &BoldBiItem, flow: Flow, given: &file::Embed, sec
                 "a fixed value is empty, or holds what Bold BI takes for an operator or a delimiter",
             );
         }
+    }
+}
+
+fn is_list(value: &Origin) -> bool {
+    match value {
+        Origin::Roles => true,
+        Origin::Fixed(texts) => texts.len() != 1,
+        Origin::Id | Origin::Value | Origin::Attribute(_) => false,
     }
 }
 
@@ -193,5 +197,8 @@ fn parameter(name: &str, operator: Option<file::Operator>, from: &file::Origin) 
             }
         },
     };
+    if operator == Some("=") && is_list(&value) {
+        return Err(format!("the value of `{name}` is a list, whose operator is IN or NOT IN"));
+    }
     Ok(Parameter { name: name.to_owned(), operator, value })
 }
