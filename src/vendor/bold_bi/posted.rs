@@ -59,15 +59,15 @@ const OF_OTHER_THINGS: [&str; 9] = [
 
 fn check_query(item: &BoldBiItem, query: &str) -> Result<(), Fault> {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let is_ours = |id: &str| id.trim().eq_ignore_ascii_case(&item.dashboard_id);
     for pair in query.trim_start_matches('?').split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         match decoded(name).trim().to_ascii_lowercase().as_str() {
             // The client names all kinds of things that it could show, and leaves most of them empty.
             _ if value.is_empty() => {}
+            "embed_dashboard_id" | "embed_dashboard_ids" if decoded(value).split(',').all(is_ours) => {}
             "embed_dashboard_id" | "embed_dashboard_ids" => {
-                if !decoded(value).split(',').all(|id| id.trim().eq_ignore_ascii_case(&item.dashboard_id)) {
-                    return Err(invalid("embed_dashboard_id is not the dashboard_id of this embed"));
-                }
+                return Err(invalid("embed_dashboard_id is not the dashboard_id of this embed"));
             }
             // Ours are made anew; rights to change things are the user's in Bold BI.
             "embed_nonce" | "embed_mode" | "embed_timestamp" | "embed_expirationtime" => {}
