@@ -74,6 +74,7 @@ async fn row_b6_each_part_of_a_viewer_counts() {
         json!({"id": VIEWER, "value": "emea", "roles": ["a", "b"]}),
         json!({"id": VIEWER, "value": "emea", "roles": ["a,b"]}),
         json!({"id": VIEWER, "value": "emea", "attributes": {"a": "b"}}),
+        json!({"id": VIEWER, "value": "emea", "attributes": {"c": "b"}}),
         json!({"id": VIEWER, "value": "emea", "attributes": {"a": "", "b": ""}}),
         json!({"id": VIEWER, "value": "emea", "attributes": {"ab": ""}}),
     ];
