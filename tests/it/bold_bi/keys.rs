@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use sidemint::config;
 
-use super::scene::{ALL_REGIONS, BoldBi, READER, REGION, VIEWER, bodies, calls, dashboard, regions, set};
-use crate::support::{Reply, Stage};
+use super::scene::{ALL_REGIONS, BoldBi, READER, REGION, VIEWER, asked, bodies, calls, dashboard, regions, set};
+use crate::support::{Reply, Stage, claims, joined};
 
 async fn renew(stage: &Stage, viewer: Value) -> Reply {
     stage.post("sales", &json!({"viewer": viewer, "purpose": "renew"})).await
@@ -43,6 +43,23 @@ async fn row_b6_other_values_are_other_tokens_and_other_rows() {
     }
 }
 
+/// All at once, and each several times.
+#[tokio::test]
+async fn row_b6_viewers_who_come_together_each_see_their_own_rows() {
+    for scene in [BoldBi::default(), BoldBi::signed()] {
+        let stage = scene.start().await;
+        let asks = [VIEWER, READER].into_iter().flat_map(|viewer| ALL_REGIONS.map(|region| (viewer, region)));
+        let asks: Vec<(&str, &str)> = asks.cycle().take(60).collect();
+        let replies = joined(asks.iter().map(|(viewer, region)| stage.renew(viewer, region))).await;
+        for ((viewer, region), reply) in asks.iter().zip(&replies) {
+            let token = reply.token();
+            assert_eq!(claims(&token)["email"], *viewer);
+            assert_eq!(regions(&stage, &token).await, set(&[region]));
+        }
+        assert_eq!(asked(&stage).len(), 12);
+    }
+}
+
 #[tokio::test]
 async fn row_b6_each_part_of_a_viewer_counts() {
     let stage = BoldBi::default().start().await;
@@ -57,6 +74,7 @@ async fn row_b6_each_part_of_a_viewer_counts() {
         json!({"id": VIEWER, "value": "emea", "roles": ["a", "b"]}),
         json!({"id": VIEWER, "value": "emea", "roles": ["a,b"]}),
         json!({"id": VIEWER, "value": "emea", "attributes": {"a": "b"}}),
+        json!({"id": VIEWER, "value": "emea", "attributes": {"c": "b"}}),
         json!({"id": VIEWER, "value": "emea", "attributes": {"a": "", "b": ""}}),
         json!({"id": VIEWER, "value": "emea", "attributes": {"ab": ""}}),
     ];
@@ -99,10 +117,10 @@ async fn row_b7_no_order_in_the_ask_makes_another_token() {
                 datasource_filters: [{name: team, value: viewer.roles}, {name: city, value: {fixed: [b, a]}}]";
     let stage = BoldBi::default().sales(keys).start().await;
     let asks = [
-        r#"{"id": "viewer@example.com", "roles": ["y", "x"], "attributes": {"area": "emea", "tier": "2"}}"#,
-        r#"{"id": "viewer@example.com", "roles": ["x", "y"], "attributes": {"tier": "2", "area": "emea"}}"#,
-        r#"{"attributes": {"tier": "2", "area": "emea"}, "roles": ["x", "y", "x"], "id": "viewer@example.com"}"#,
-        r#"{"roles":["y","y","x"],"value":null,"attributes":{"tier":"\u0032","area":"emea"},"id":"viewer@example.com"}"#,
+        r#"{"id": "viewer@example.com", "roles": ["y", "x", "z"], "attributes": {"area": "emea", "tier": "2"}}"#,
+        r#"{"id": "viewer@example.com", "roles": ["x", "z", "y"], "attributes": {"tier": "2", "area": "emea"}}"#,
+        r#"{"attributes": {"tier": "2", "area": "emea"}, "roles": ["z", "x", "y", "x"], "id": "viewer@example.com"}"#,
+        r#"{"roles":["z","y","y","x"],"value":null,"attributes":{"tier":"\u0032","area":"emea"},"id":"viewer@example.com"}"#,
     ];
     let token = renew_as_written(&stage, asks[0]).await.token();
     for ask in &asks[1..] {
@@ -111,7 +129,7 @@ async fn row_b7_no_order_in_the_ask_makes_another_token() {
     }
     assert_eq!(calls(&stage), 1);
     let body = &bodies(&stage)[0];
-    let filters = json!([{"name": "team", "value": ["x", "y"]}, {"name": "city", "value": ["b", "a"]}]);
+    let filters = json!([{"name": "team", "value": ["x", "y", "z"]}, {"name": "city", "value": ["b", "a"]}]);
     assert_eq!(body["datasourcefilters"], filters);
     assert_eq!(body["customattributes"], json!([{"name": "region", "value": "emea"}, {"name": "tier", "value": "2"}]));
 }

@@ -7,8 +7,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use sidemint::emulator::Fault;
 
-use super::scene::{BoldBi, VIEWER, asked, calls, dashboard, regions, set};
-use crate::support::{Reply, Stage};
+use super::scene::{BoldBi, VIEWER, asked, calls, dashboard, regions, set, told};
+use crate::support::{Reply, Stage, joined};
 
 /// Where it posts to.
 pub const PATH: &str = "/v1/embeds/sales/boldbi-authorize";
@@ -157,4 +157,31 @@ async fn row_b12_the_viewer_is_whole_in_one_header() {
     assert_eq!(reply.json()["Data"]["email"], "zo\u{eb}+1@example.com", "{}", reply.text());
     let token = reply.json()["Data"]["access_token"].as_str().expect("a token").to_owned();
     assert_eq!(regions(&stage, &token).await, set(&["latam"]));
+}
+
+/// Whichever is asked, one flight brings the token for both.
+#[tokio::test]
+async fn row_b12_both_endpoints_asked_together_are_one_call() {
+    let stage = BoldBi::default().start().await;
+    stage.vendor.inject(Fault { operation: "boldbi_authorize".into(), delay_ms: Some(200), ..Fault::default() });
+    let body = honest();
+    let pages = joined((0..10).map(|_| ask(&stage, &body)));
+    let apps = joined((0..10).map(|_| stage.renew(VIEWER, "emea")));
+    let (pages, apps) = tokio::join!(pages, apps);
+    let token = apps[0].token();
+    assert!(apps.iter().all(|reply| reply.token() == token));
+    assert!(pages.iter().all(|reply| reply.json()["Data"]["access_token"] == token));
+    assert_eq!(calls(&stage), 1);
+}
+
+#[tokio::test]
+async fn row_b12_a_page_is_served_on_in_an_outage_and_a_new_one_told_to_come_back() {
+    let stage = BoldBi::default().upstream("retry: {attempts: 1}").start().await;
+    let shown = ask(&stage, &honest()).await;
+    assert_eq!(shown.status, 200, "{}", shown.text());
+    stage.vendor.inject(Fault::status("*", 503));
+    assert_eq!(ask(&stage, &honest()).await.text(), shown.text());
+    let cold = ask_for(&stage, &json!({"id": VIEWER, "value": "apac"})).await;
+    told(&cold, 503, "upstream_unavailable", "Bold BI is in trouble");
+    assert!(cold.retry_after().is_some_and(|wait| wait >= 1), "{:?}", cold.headers);
 }

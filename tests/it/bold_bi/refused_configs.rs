@@ -170,6 +170,13 @@ fn a_value_comes_from_a_field_of_the_viewer_or_is_said_to_be_fixed() {
             "a name",
         );
     }
+    // No list is equal to a column's value.
+    for list in ["viewer.roles", "{fixed: [a, b]}"] {
+        let filter = format!("[{{name: a, value: {list}, operator: =}}]");
+        refuses_embed(&format!("datasource_filters: {filter}"), "datasource_filters", "IN or NOT IN");
+        refuses_embed(&format!("dashboard_parameters: {filter}"), "dashboard_parameters", "IN or NOT IN");
+    }
+    takes(GOOD, ", datasource_filters: [{name: a, value: {fixed: [a]}, operator: =}]");
     refuses(GOOD, "dashboard_id: d, email: viewer.name", "", "viewer.id");
     refuses(
         GOOD,

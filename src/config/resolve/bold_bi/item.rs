@@ -154,7 +154,7 @@ fn parameter(name: &str, operator: Option<file::Operator>, from: &file::Origin) 
         },
     };
     if operator == Some("=") && is_list(&value) {
-        return Err(format!("the value of `{name}` is a list, which takes the operator IN or NOT IN"));
+        return Err(format!("the value of `{name}` is a list, whose operator is IN or NOT IN"));
     }
     Ok(Parameter { name: name.to_owned(), operator, value })
 }
