@@ -58,7 +58,6 @@ const OF_OTHER_THINGS: [&str; 9] = [
 ];
 
 fn check_query(item: &BoldBiItem, query: &str) -> Result<(), Fault> {
-    let is_ours = |id: &str| id.trim().eq_ignore_ascii_case(&item.dashboard_id);
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let is_ours = |id: &str| id.trim().eq_ignore_ascii_case(&item.dashboard_id);
     for pair in query.trim_start_matches('?').split('&').filter(|pair| !pair.is_empty()) {
