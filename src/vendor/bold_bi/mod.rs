@@ -53,6 +53,7 @@ impl BoldBi {
 
     pub(super) async fn mint(&self, item: &BoldBiItem, viewer: &Viewer, urgency: Urgency) -> Result<Minted, Fault> {
         let values = &values::of(item, viewer)?;
+        let quotable = &values.texts();
         let attempt = |secret: Arc<Secret>| async move {
             // A nonce is taken once, also where its answer was lost: each attempt has a new one.
             let make = || match self.config.flow {
@@ -62,7 +63,7 @@ impl BoldBi {
                     wire::signed_call(&self.config, &secret, values, now, &nonce()?)
                 }
             };
-            self.client.call_anew(make, urgency, |answer| reply::authorized(answer, values.email)).await
+            self.client.call_anew(make, urgency, |answer| reply::authorized(answer, quotable)).await
         };
         let minted = self.credential.offer(attempt).await?;
         let lifetime = match item.lifetime {

@@ -21,8 +21,8 @@ const VOICE: Voice = Voice {
 /// A token whose life nobody tells is kept for so long.
 const UNTOLD: Duration = Duration::from_secs(300);
 
-/// Reads what the authorize endpoint answered to the question for this viewer.
-pub(super) fn authorized(reply: &Reply, email: &str) -> Result<Minted, Fault> {
+/// Reads what the authorize endpoint answered to the question for a viewer, of whom it may quote these.
+pub(super) fn authorized(reply: &Reply, quotable: &[&str]) -> Result<Minted, Fault> {
     let status = reply.status;
     let passing = |code, text: &str| Fault::new(code, format!("Bold BI {text}{}", (VOICE.trace)(reply)));
     if status == StatusCode::TOO_MANY_REQUESTS {
@@ -39,7 +39,7 @@ pub(super) fn authorized(reply: &Reply, email: &str) -> Result<Minted, Fault> {
     let token = body.pointer("/Data/access_token").and_then(Value::as_str).filter(|token| !token.is_empty());
     let said = |name: &str| body.get(name).and_then(Value::as_bool);
     let success = status == StatusCode::OK && said("ApiStatus") == Some(true) && said("Status") != Some(false);
-    let Some(token) = token.filter(|_| success) else { return Err(refusal(reply, &body, email)) };
+    let Some(token) = token.filter(|_| success) else { return Err(refusal(reply, &body, quotable)) };
     let token = VOICE.token(reply, token)?;
     let exp = token.claims().and_then(|claims| claims.exp());
     let expires_in = body.pointer("/Data/expires_in").and_then(seconds);
@@ -81,10 +81,10 @@ fn announced(reply: &Reply, body: &Value) -> Option<i64> {
 
 /// A refusal. Words count more than the status, since the vendor documents neither; they are looked into
 /// and not repeated, as they may quote.
-fn refusal(reply: &Reply, body: &Value, email: &str) -> Fault {
+fn refusal(reply: &Reply, body: &Value, quotable: &[&str]) -> Fault {
     let trace = (VOICE.trace)(reply);
     let fault = |code, text: &str| Fault::new(code, format!("Bold BI {text}{trace}"));
-    match (verdict(body, email), reply.status.as_u16()) {
+    match (verdict(body, quotable), reply.status.as_u16()) {
         (Verdict::Dashboard, _) => fault(Code::UpstreamNotFound, "knows no such dashboard: check dashboard_id"),
         (Verdict::Secret, _) | (Verdict::Other | Verdict::Silence, 401) => fault(Code::CredentialsRejected, SECRET),
         (Verdict::Viewer, _) => fault(Code::Rejected, VIEWER),
@@ -111,17 +111,27 @@ enum Verdict {
     Silence,
 }
 
+const OF_DASHBOARD: &[&str] = &["object reference"];
+const OF_SECRET: &[&str] = &["secret", "signature", "embedcodevalidation"];
+const OF_VIEWER: &[&str] = &["user", "email", "e-mail"];
+
 /// Looks for words that are known from the vendor's SDK, and for those that any server would use. What it
-/// quotes of the viewer is no word of its own: nobody's name must bring the secret into disrepute.
-fn verdict(body: &Value, email: &str) -> Verdict {
+/// quotes of the viewer is no word of its own: nobody's name or filter must bring the secret into disrepute,
+/// nor, as a part of such a word, hide it.
+fn verdict(body: &Value, quotable: &[&str]) -> Verdict {
     let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_lowercase();
-    let words = format!("{} {}", text("Message"), text("errorMessage")).replace(&email.to_lowercase(), " ");
-    let says = |given: &[&str]| given.iter().any(|word| words.contains(word));
-    if says(&["object reference"]) {
+    let mut words = format!("{} {}", text("Message"), text("errorMessage"));
+    let found = |words: &str, known: &[&str]| known.iter().any(|word| words.contains(word));
+    for quoted in quotable.iter().map(|text| text.to_lowercase()) {
+        if [OF_DASHBOARD, OF_SECRET, OF_VIEWER].iter().any(|known| found(&quoted, known)) {
+            words = words.replace(&quoted, " ");
+        }
+    }
+    if found(&words, OF_DASHBOARD) {
         Verdict::Dashboard
-    } else if says(&["secret", "signature", "embedcodevalidation"]) {
+    } else if found(&words, OF_SECRET) {
         Verdict::Secret
-    } else if says(&["user", "email", "e-mail"]) {
+    } else if found(&words, OF_VIEWER) {
         Verdict::Viewer
     } else if words.trim().is_empty() && body.get("Status").is_none() {
         Verdict::Silence

@@ -224,7 +224,7 @@ fn life(token: &str, more: Value) -> Result<(u64, bool), Code> {
     let mut data = json!({"access_token": token, "token_type": "bearer"});
     data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let body = json!({"ApiStatus": true, "Data": data, "Status": true}).to_string();
-    let minted = reply::authorized(&reply(200, body.clone()), EMAIL).map_err(|fault| fault.code())?;
+    let minted = reply::authorized(&reply(200, body.clone()), &[EMAIL]).map_err(|fault| fault.code())?;
     assert_eq!(minted.token.expose(), token);
     let Some(Beside::Answer(answer)) = &minted.beside else { panic!("the answer is not kept") };
     assert_eq!(answer.expose(), body);
@@ -255,9 +255,9 @@ fn rows_b3_to_b5_the_smallest_of_three_places_is_the_end() {
 fn rows_b8_and_b9_only_a_token_is_a_success() {
     let token = jwt(Some(NOW + 3600));
     let good = json!({"ApiStatus": true, "Status": true, "Data": {"access_token": token}});
-    assert!(reply::authorized(&reply(200, good.to_string()), EMAIL).is_ok());
+    assert!(reply::authorized(&reply(200, good.to_string()), &[EMAIL]).is_ok());
     let without_status = json!({"ApiStatus": true, "Data": {"access_token": token}});
-    assert!(reply::authorized(&reply(200, without_status.to_string()), EMAIL).is_ok());
+    assert!(reply::authorized(&reply(200, without_status.to_string()), &[EMAIL]).is_ok());
     let cases: [(u16, &str, Code); 22] = [
         (200, r#"{"Status":false,"Message":"Something else"}"#, Code::Rejected),
         (200, r#"{"ApiStatus":true,"Status":false,"Data":{"access_token":"x"}}"#, Code::Rejected),
@@ -287,7 +287,7 @@ fn rows_b8_and_b9_only_a_token_is_a_success() {
         (503, "", Code::Unavailable),
     ];
     for (status, body, code) in cases {
-        let fault = reply::authorized(&reply(status, body), EMAIL).err().unwrap();
+        let fault = reply::authorized(&reply(status, body), &[EMAIL]).err().unwrap();
         assert_eq!(fault.code(), code, "{status} {body}");
         assert!(!fault.detail().contains("nope"), "{}", fault.detail());
     }
@@ -296,7 +296,7 @@ fn rows_b8_and_b9_only_a_token_is_a_success() {
 #[test]
 fn a_token_that_would_break_out_is_refused() {
     let body = json!({"ApiStatus": true, "Data": {"access_token": "a\"b"}}).to_string();
-    assert_eq!(reply::authorized(&reply(200, body), EMAIL).err().unwrap().code(), Code::Malformed);
+    assert_eq!(reply::authorized(&reply(200, body), &[EMAIL]).err().unwrap().code(), Code::Malformed);
     assert!(Token::new("x").claims().is_none());
 }
 

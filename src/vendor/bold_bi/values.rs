@@ -18,6 +18,16 @@ pub(super) struct Values<'a> {
     pub(super) dashboard_parameters: Vec<Filled<'a>>,
 }
 
+impl Values<'_> {
+    /// All that the vendor learns of the viewer, and so could quote.
+    pub(super) fn texts(&self) -> Vec<&str> {
+        let all = [&self.custom_attributes, &self.datasource_filters, &self.dashboard_parameters];
+        let filled = all.into_iter().flatten().flat_map(Filled::texts);
+        let user = self.group_access.map(|(_, user)| user);
+        [self.email].into_iter().chain(user).chain(filled).collect()
+    }
+}
+
 /// A parameter with its value.
 pub(super) struct Filled<'a> {
     pub(super) name: &'a str,
@@ -99,11 +109,15 @@ pub fn check_values(item: &BoldBiItem, flow: Flow, viewer: &Viewer) -> Result<()
 }
 
 impl Filled<'_> {
-    fn check(&self, flow: Flow) -> Result<(), Fault> {
-        let texts: Vec<&str> = match &self.value {
+    fn texts(&self) -> Vec<&str> {
+        match &self.value {
             Value::One(text) => vec![text],
             Value::Many(texts) => texts.iter().map(String::as_str).collect(),
-        };
+        }
+    }
+
+    fn check(&self, flow: Flow) -> Result<(), Fault> {
+        let texts = self.texts();
         let refused = |message: &'static str| Err(Fault::new(Code::InvalidViewer, message));
         if texts.iter().any(|text| text.is_empty()) {
             return refused("a value that is minted into the token is empty");
