@@ -40,16 +40,31 @@ async fn row_b8_a_status_of_200_with_status_false_is_a_failure_told_by_its_words
     }
 }
 
-/// The words are looked into, and not repeated: they may quote.
+/// The words are looked into, and not repeated: they may quote. Nobody's name or filter may bring the secret into
+/// disrepute, for all the others.
 #[tokio::test]
 async fn row_b8_what_the_vendor_quotes_of_a_viewer_is_no_word_of_its_own() {
-    let stage = BoldBi::default().users(&["secret.signature@example.com"]).start().await;
-    stage.vendor.inject(says("secret.signature@example.com may not see this"));
-    let reply = stage.renew("secret.signature@example.com", "emea").await;
-    told(&reply, 502, "upstream_rejected", "refused the request");
-    // So that nobody's name brings the secret into disrepute, for all the others.
-    stage.vendor.clear_faults();
-    stage.renew(READER, "emea").await.token();
+    for (id, value, message) in [
+        ("secret.signature@example.com", "emea", "Secret.Signature@example.com may not see this"),
+        (VIEWER, "Secret Services", "there is no region secret services"),
+        // One that is a part of the vendor's own words takes nothing away from them.
+        ("e", "emea", "e may not see this"),
+    ] {
+        let stage = BoldBi::default().users(&[id]).start().await;
+        stage.vendor.inject(says(message).times(1));
+        told(&stage.renew(id, value).await, 502, "upstream_rejected", "refused the request");
+        stage.renew(READER, "emea").await.token();
+    }
+    refused_once_for("e", "Invalid embed secret key").await;
+}
+
+async fn refused_once_for(id: &str, message: &str) {
+    let stage = BoldBi::default().start().await;
+    stage.vendor.inject(says(message));
+    for viewer in [id, READER, VIEWER] {
+        told(&stage.renew(viewer, "emea").await, 502, "upstream_credentials_rejected", "Settings > Embed");
+    }
+    assert_eq!(calls(&stage), 1);
 }
 
 #[tokio::test]
