@@ -43,7 +43,7 @@ pub(super) async fn demo(args: Args) -> Result<(), Failure> {
     println!("  sidecar      {sidecar_url}");
     println!("  its status   {admin_url}/status");
     println!("  its metrics  {admin_url}/metrics");
-    println!("  fake vendors {}  (Databricks, Power BI, Bold BI)\n", emulator.url());
+    println!("  fake vendors {}\n", emulator.url());
     println!("Ask for a token yourself:\n");
     println!("    curl -H 'Sidemint-Request: true' -H 'Content-Type: application/json' \\");
     println!(
