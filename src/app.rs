@@ -292,7 +292,12 @@ fn retire_what_is_gone(old: &Snapshot, new: &Snapshot) {
     for (name, upstream) in &old.upstreams {
         match new.upstreams.get(name) {
             Some(same) if Arc::ptr_eq(same, upstream) => {}
-            Some(_) => upstream.retire(),
+            Some(successor) => {
+                upstream.retire();
+                if successor.service.is_none() {
+                    upstream.metrics.gone();
+                }
+            }
             None => {
                 upstream.retire();
                 upstream.metrics.gone();

@@ -2,6 +2,7 @@
 
 mod ask;
 mod authorize;
+mod json;
 mod reply;
 
 use std::net::SocketAddr;
@@ -22,7 +23,7 @@ use crate::telemetry::audit::{Entry, Subject};
 use crate::telemetry::metrics::{Label, Outcome};
 use crate::tokens::{Asked, Embed, Served, check};
 use crate::vendor::page_block;
-use ask::{Ask, Beside, Purpose};
+use ask::{Ask, InHeaders, Purpose};
 use reply::Timing;
 
 /// An embed and the part of its replies that never changes.
@@ -285,7 +286,7 @@ pub fn render_hit(show: &Show, served: Served, now: Moment) -> Response {
 async fn read(snapshot: &Snapshot, request: Request) -> Result<Ask, Fault> {
     let server = &snapshot.config.server;
     let (head, incoming) = request.into_parts();
-    ask::check_headers(&head.headers, Beside::Nothing)?;
+    ask::check_headers(&head.headers, InHeaders::Nothing)?;
     let json = body::json(&head.headers, incoming, server.max_body, server.header_timeout).await?;
     ask::from_json(&json)
 }

@@ -59,6 +59,9 @@ pub(super) async fn token(args: Args) -> Result<(), Failure> {
     };
     let purpose = if args.renew { "renew" } else { "load" };
     let attributes: BTreeMap<_, _> = args.attributes.iter().cloned().collect();
+    if attributes.len() < args.attributes.len() {
+        return Err(Failure::Usage(vec!["--attribute: a name is there twice".to_owned()]));
+    }
     let viewer =
         json!({"id": args.viewer_id, "value": args.viewer_value, "roles": args.roles, "attributes": attributes});
     let body = json!({"viewer": viewer, "purpose": purpose});

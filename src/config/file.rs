@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 pub use embed::{AccessLevel, Embed, Filter, GroupAccess, Operator, Origin, Rls, Roles, ViewerField};
-pub use upstream::{Auth, Cloud, Flow, Kind, LoadLimit, Retry, Timeouts, Upstream};
+pub use upstream::{Auth, Cloud, Flow, Kind, LoadLimit, Retry, SignedText, Timeouts, Upstream};
 
 use super::Problem;
 use super::units::{Bytes, Span};

@@ -17,7 +17,7 @@ pub use file::{IdPrivacy, LogFormat};
 pub use resolve::{from_environment, from_text};
 pub use system::{
     BoldBi, BoldBiItem, Databricks, Entra, EntraIdentity, Flow, GroupAccess, IdentityEndpoint, Item, MintedAs, Origin,
-    Parameter, PowerBi, PowerBiItem, Proof, Rls, Roles, Shown, System, ViewerField,
+    Parameter, PowerBi, PowerBiItem, Proof, Rls, Roles, Shown, SignedText, System, ViewerField,
 };
 
 /// One thing that is wrong with the configuration.

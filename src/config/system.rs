@@ -6,7 +6,7 @@ mod power_bi;
 use std::path::PathBuf;
 
 use super::{BaseUrl, SecretRef};
-pub use bold_bi::{BoldBi, BoldBiItem, Flow, GroupAccess, MintedAs, Origin, Parameter};
+pub use bold_bi::{BoldBi, BoldBiItem, Flow, GroupAccess, MintedAs, Origin, Parameter, SignedText};
 pub use power_bi::{Entra, EntraIdentity, IdentityEndpoint, PowerBi, PowerBiItem, Rls, Roles, Shown};
 
 /// Which vendor, and where.
@@ -102,7 +102,7 @@ impl System {
                 EntraIdentity::Application { tenant_id, .. } => format!("{}/{tenant_id}", power_bi.api.authority),
                 EntraIdentity::Managed { .. } => power_bi.api.authority.clone(),
             },
-            System::BoldBi(bold_bi) => format!("{}/{}", bold_bi.host.authority, bold_bi.site),
+            System::BoldBi(bold_bi) => format!("{}{}/{}", bold_bi.host.authority, bold_bi.path, bold_bi.site),
         }
     }
 }

@@ -15,7 +15,7 @@ const BACKOFF: Duration = Duration::from_secs(30);
 pub struct Credential {
     client_id: String,
     proof: Proof,
-    rejection: Mutex<Option<Rejection>>,
+    memory: Mutex<Memory>,
     clock: Clock,
 }
 
@@ -43,16 +43,32 @@ fn is_rejection(fault: &Fault) -> bool {
     fault.code() == Code::CredentialsRejected && !fault.is_remembered()
 }
 
+/// What the vendor made of what it was shown.
+#[derive(Default)]
+struct Memory {
+    /// The proof that it took last.
+    good: Option<Secret>,
+    rejection: Option<Rejection>,
+}
+
 struct Rejection {
     proof: Secret,
     at: Moment,
     fault: Fault,
+    /// For whom it holds, where it may be about him rather than about the proof; else for everybody.
+    only: Option<Box<str>>,
+}
+
+impl Rejection {
+    fn holds(&self, proof: &Secret, now: Moment) -> bool {
+        self.proof.same_as(proof) && now.since(self.at) < BACKOFF
+    }
 }
 
 impl Credential {
     /// A credential that nobody has rejected yet.
     pub fn new(client_id: String, proof: Proof, clock: Clock) -> Credential {
-        Credential { client_id, proof, rejection: Mutex::new(None), clock }
+        Credential { client_id, proof, memory: Mutex::default(), clock }
     }
 
     /// The application id of the service principal; not a secret.
@@ -80,25 +96,35 @@ impl Credential {
     where
         F: Future<Output = Result<T, Fault>>,
     {
-        let proof = self.present().await?;
+        self.offer_for(None, attempt).await
+    }
+
+    /// The same where the proof comes together with a viewer, and the vendor does not say clearly which of the
+    /// two it rejects: a proof that was taken before counts as rejected for one viewer alone, until a second
+    /// one is rejected, too.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn offer_for<T, F>(&self, viewer: Option<&str>, attempt: impl Fn(Arc<Secret>) -> F) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
+        let proof = self.present(viewer).await?;
         let result = attempt(Arc::clone(&proof)).await;
-        if result.is_ok() {
-            *self.rejection.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.note(&proof, viewer, result.as_ref().err());
+        if !result.as_ref().is_err_and(is_rejection) {
+            return result;
         }
-        let Some(fault) = result.as_ref().err().filter(|fault| is_rejection(fault)) else { return result };
         let latest = self.latest().await?;
         if latest.same_as(&proof) {
-            self.note_rejection(&proof, fault);
             return result;
         }
         let result = attempt(Arc::clone(&latest)).await;
-        if let Some(fault) = result.as_ref().err().filter(|fault| is_rejection(fault)) {
-            self.note_rejection(&latest, fault);
-        }
+        self.note(&latest, viewer, result.as_ref().err());
         result
     }
 
-    async fn present(&self) -> Result<Arc<Secret>, Fault> {
+    async fn present(&self, viewer: Option<&str>) -> Result<Arc<Secret>, Fault> {
         let proof = match &self.proof {
             Proof::Secret(secret) => secret.current()?,
             Proof::Certificate(certificate, key) => {
@@ -107,8 +133,10 @@ impl Credential {
             }
             Proof::Federated(_) | Proof::Presence => self.latest().await?,
         };
-        self.refuse_if_rejected(&proof)?;
-        Ok(proof)
+        match self.remembered(&proof, viewer) {
+            Some(fault) => Err(fault),
+            None => Ok(proof),
+        }
     }
 
     /// The proof as it is at its source at this moment.
@@ -132,29 +160,46 @@ impl Credential {
         }
     }
 
-    fn note_rejection(&self, proof: &Secret, fault: &Fault) {
-        let rejection = Rejection { proof: proof.clone(), at: self.clock.now(), fault: fault.clone() };
-        *self.rejection.lock().unwrap_or_else(PoisonError::into_inner) = Some(rejection);
+    /// Remembers what became of an offer.
+    fn note(&self, proof: &Secret, viewer: Option<&str>, fault: Option<&Fault>) {
+        let now = self.clock.now();
+        let mut memory = self.memory();
+        match fault {
+            None => {
+                memory.rejection = None;
+                if !memory.good.as_ref().is_some_and(|good| good.same_as(proof)) {
+                    memory.good = Some(proof.clone());
+                }
+            }
+            Some(fault) if is_rejection(fault) => {
+                let was_good = memory.good.as_ref().is_some_and(|good| good.same_as(proof));
+                let before = memory.rejection.as_ref().filter(|rejection| rejection.holds(proof, now));
+                let is_first = before.is_none_or(|before| before.only.as_deref() == viewer);
+                let only = viewer.filter(|_| was_good && is_first).map(Into::into);
+                memory.rejection = Some(Rejection { proof: proof.clone(), at: now, fault: fault.clone(), only });
+            }
+            Some(_) => {}
+        }
     }
 
-    /// The last rejection, for as long as it holds off attempts.
+    fn remembered(&self, proof: &Secret, viewer: Option<&str>) -> Option<Fault> {
+        let now = self.clock.now();
+        let memory = self.memory();
+        let rejection = memory.rejection.as_ref().filter(|rejection| rejection.holds(proof, now))?;
+        let is_meant = rejection.only.is_none() || rejection.only.as_deref() == viewer;
+        is_meant.then(|| rejection.fault.clone().remembered())
+    }
+
+    /// The rejection that keeps everybody from being served.
     pub(super) fn rejection(&self) -> Option<Fault> {
         let now = self.clock.now();
-        let rejection = self.rejection.lock().unwrap_or_else(PoisonError::into_inner);
-        rejection
-            .as_ref()
-            .filter(|rejection| now.since(rejection.at) < BACKOFF)
-            .map(|rejection| rejection.fault.clone())
+        let memory = self.memory();
+        let rejection = memory.rejection.as_ref()?;
+        let holds = rejection.only.is_none() && now.since(rejection.at) < BACKOFF;
+        holds.then(|| rejection.fault.clone())
     }
 
-    fn refuse_if_rejected(&self, proof: &Secret) -> Result<(), Fault> {
-        let now = self.clock.now();
-        let rejection = self.rejection.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*rejection {
-            Some(rejection) if rejection.proof.same_as(proof) && now.since(rejection.at) < BACKOFF => {
-                Err(rejection.fault.clone().remembered())
-            }
-            _ => Ok(()),
-        }
+    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

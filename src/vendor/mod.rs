@@ -177,7 +177,7 @@ pub fn page_block(embed: &Embed) -> Vec<u8> {
 pub fn check_viewer(embed: &Embed, viewer: &Viewer) -> Result<(), Fault> {
     match (&embed.item, &embed.upstream.system) {
         (Item::PowerBi(item), _) => power_bi::check_identity(item, viewer),
-        (Item::BoldBi(item), System::BoldBi(system)) => bold_bi::check_values(item, system.flow, viewer),
+        (Item::BoldBi(item), System::BoldBi(system)) => bold_bi::check_values(item, system, viewer),
         _ => Ok(()),
     }
 }

@@ -2,13 +2,13 @@
 //! `viewer.vlaue` must not become a token without a filter.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
+use super::json::{Object, Texts};
 use crate::config::units::Span;
 use crate::edge::{Request, body};
 use crate::model::lifetime::LONGEST;
@@ -44,20 +44,20 @@ impl Purpose {
 
 /// What headers may say of the viewer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Beside {
+pub(super) enum InHeaders {
     Nothing,
     Value,
     ValueOrViewer,
 }
 
 /// A misspelt header must not become a token without a filter either.
-pub(super) fn check_headers(headers: &HeaderMap, allowed: Beside) -> Result<(), Fault> {
+pub(super) fn check_headers(headers: &HeaderMap, allowed: InHeaders) -> Result<(), Fault> {
     let ours = headers.keys().map(HeaderName::as_str).filter(|name| name.starts_with("sidemint"));
     for name in ours {
         match name {
             "sidemint-request" | "sidemint_request" => {}
-            "sidemint-viewer-value" if allowed != Beside::Nothing => {}
-            "sidemint-viewer" if allowed == Beside::ValueOrViewer => {}
+            "sidemint-viewer-value" if allowed != InHeaders::Nothing => {}
+            "sidemint-viewer" if allowed == InHeaders::ValueOrViewer => {}
             _ => {
                 return Err(invalid(
                     "a Sidemint header is unknown or out of place: Sidemint-Request goes with every request, \
@@ -74,18 +74,18 @@ pub(super) fn from_json(json: &[u8]) -> Result<Ask, Fault> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Body {
-        viewer: Who,
+        viewer: Object<Who>,
         #[serde(default)]
         purpose: Option<Purpose>,
         #[serde(default)]
         min_ttl: Option<Span>,
     }
-    let body: Body = serde_json::from_slice(json).map_err(|error| unreadable(&error))?;
+    let Object::<Body>(body) = serde_json::from_slice(json).map_err(|error| unreadable(&error))?;
     let min_ttl = body.min_ttl.map(|span| span.0);
     if min_ttl.is_some_and(|min_ttl| min_ttl > LONGEST) {
         return Err(invalid("min_ttl is over 24h, and no token lives longer"));
     }
-    Ok(Ask { viewer: body.viewer.into(), purpose: body.purpose.unwrap_or_default(), min_ttl })
+    Ok(Ask { viewer: body.viewer.0.into(), purpose: body.purpose.unwrap_or_default(), min_ttl })
 }
 
 /// A viewer, in JSON.
@@ -98,13 +98,13 @@ struct Who {
     #[serde(default)]
     roles: Option<Vec<String>>,
     #[serde(default)]
-    attributes: Option<BTreeMap<String, String>>,
+    attributes: Option<Texts>,
 }
 
 impl From<Who> for Viewer {
     fn from(Who { id, value, roles, attributes }: Who) -> Viewer {
         // Serializers write `null` for what is not there.
-        Viewer { id, value, roles: roles.unwrap_or_default(), attributes: attributes.unwrap_or_default() }
+        Viewer { id, value, roles: roles.unwrap_or_default(), attributes: attributes.unwrap_or_default().0 }
     }
 }
 
@@ -126,7 +126,7 @@ fn unreadable(error: &serde_json::Error) -> Fault {
 /// Reads a GET, which has no body: what is not read could be taken for the next request.
 pub(super) fn of_get(request: &Request) -> Result<Ask, Fault> {
     body::none(request.body())?;
-    check_headers(request.headers(), Beside::Value)?;
+    check_headers(request.headers(), InHeaders::Value)?;
     from_query(request.uri().query().unwrap_or_default(), request.headers())
 }
 
@@ -145,7 +145,7 @@ pub(super) fn from_viewer_header(json: &str, query: &str, headers: &HeaderMap) -
     if id.is_some() || headers.contains_key(&VIEWER_VALUE) {
         return Err(invalid("the viewer is named twice: by Sidemint-Viewer, and by viewer_id or its value"));
     }
-    let who: Who = serde_json::from_str(json).map_err(|_| {
+    let Object::<Who>(who) = serde_json::from_str(json).map_err(|_| {
         invalid("Sidemint-Viewer must be the percent-encoded JSON of a viewer {id, value, roles, attributes}")
     })?;
     Ok(Ask { viewer: who.into(), purpose, min_ttl: None })
@@ -256,6 +256,9 @@ mod tests {
             r#"{"viewer":{"id":"u"},"min_ttl":600}"#,
             r#"{"viewer":{"id":"u"},"min_ttl":"25h"}"#,
             r#"{"viewer":{"id":null}}"#,
+            r#"{"viewer":["u","emea",[],{}]}"#,
+            r#"[{"id":"u"},"load",null]"#,
+            r#"{"viewer":{"id":"u","attributes":{"region":"emea","region":"apac"}}}"#,
         ] {
             assert_eq!(code(content), Some(Code::InvalidParameters), "{content}");
         }

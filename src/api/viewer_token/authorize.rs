@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderName};
 
-use super::ask::{self, Ask, Beside};
+use super::ask::{self, Ask, InHeaders};
 use super::{Show, Snapshot};
 use crate::config::Item;
 use crate::edge::{Request, body};
@@ -27,7 +27,7 @@ pub(super) async fn read(snapshot: &Snapshot, show: &Show, request: Request) -> 
 
 /// The viewer: `viewer_id` in the URL with the value in its header, or all of the viewer in one header.
 fn from_head(query: &str, headers: &HeaderMap) -> Result<Ask, Fault> {
-    ask::check_headers(headers, Beside::ValueOrViewer)?;
+    ask::check_headers(headers, InHeaders::ValueOrViewer)?;
     match ask::header_text(headers, &VIEWER)? {
         None => ask::from_query(query, headers),
         Some(json) => ask::from_viewer_header(&json, query, headers),

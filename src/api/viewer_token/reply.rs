@@ -8,7 +8,7 @@ use http::header::HeaderValue;
 use super::{Form, HandOut, Show};
 use crate::edge::{Response, respond};
 use crate::lease::How;
-use crate::model::Moment;
+use crate::model::{Code, Fault, Moment};
 use crate::vendor::Beside;
 use crate::vendor::power_bi::Page;
 
@@ -30,7 +30,9 @@ pub(super) fn render(show: &Show, hand_out: &HandOut, now: Moment, form: Form) -
         (Form::BoldBi, Some(Beside::Answer(answer))) => {
             return respond::token("application/json", answer.expose().as_bytes().to_vec(), timing);
         }
-        _ => {}
+        // Embeds of other kinds were turned away before.
+        (Form::BoldBi, _) => return respond::problem(&Fault::new(Code::Internal, "there is no answer of Bold BI")),
+        (Form::Json, _) => {}
     }
     let left = grant.lifetime.remaining(now);
     let refresh = match refresh_in(left, show.embed.config.min_ttl, show.page_margin) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::Failure;
 use super::{bold_bi, databricks, power_bi, say, step, way};
 use crate::app;
-use crate::config::{Config, Embed, Environment, Item, Origin, Roles, Upstream};
+use crate::config::{Config, Embed, Environment, Item, Origin, Roles, Upstream, ViewerField};
 use crate::lease::Grant;
 use crate::model::{Fault, Token, Urgency, Viewer};
 use crate::vendor::{Details, Mint, Minted, Vendor, check_viewer};
@@ -27,9 +27,12 @@ pub(in crate::cli) struct Who {
 }
 
 impl Who {
-    /// Whether there is no such user anywhere.
-    pub(super) fn is_nobody(&self) -> bool {
-        self.viewer_id == NOBODY
+    /// Whether there is no such user anywhere, where this field says who it is.
+    pub(super) fn is_nobody(&self, field: ViewerField) -> bool {
+        match field {
+            ViewerField::Id => self.viewer_id == NOBODY,
+            ViewerField::Value => self.viewer_value.is_none(),
+        }
     }
 
     /// With made-up values for all that the embed mints.

@@ -31,6 +31,17 @@ pub enum Flow {
     SignedQuery,
 }
 
+/// `upstreams.*.signed_text`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SignedText {
+    /// The query as it is sent.
+    #[default]
+    Sent,
+    /// The query decoded.
+    Decoded,
+}
+
 /// `upstreams.*.cloud`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -92,6 +103,8 @@ pub struct Upstream {
     /// boldbi: how tokens are asked for; default object_model.
     #[serde(default)]
     pub flow: Option<At<Flow>>,
+    /// boldbi: with `flow: signed_query`, what the server takes the signature for; default sent.
+    pub signed_text: Option<At<SignedText>>,
     /// The service credential; left out, it comes from the vendor's own environment variables.
     #[serde(default)]
     pub auth: Option<At<Auth>>,
@@ -137,6 +150,7 @@ impl Upstream {
             url: None,
             site: None,
             flow: None,
+            signed_text: None,
             auth: None,
             load_limit: None,
             timeouts: Timeouts::default(),

@@ -3,13 +3,13 @@
 mod item;
 
 use super::super::file;
-use super::super::{BoldBi, Flow};
+use super::super::{BoldBi, Flow, SignedText};
 use super::url::{base_url, is_id};
 use super::{Section, foreign, secret_ref};
 pub(super) use item::{check_flow, item};
 
 pub(super) fn system(given: &file::Upstream, section: &mut Section<'_>) -> Option<BoldBi> {
-    section.refuse_foreign("boldbi", &foreign::upstream_keys(given), &["url", "site", "flow"]);
+    section.refuse_foreign("boldbi", &foreign::upstream_keys(given), &["url", "site", "flow", "signed_text"]);
     let url = match &given.url {
         None => {
             section.add(None, "url", "is missing: the server with its path, such as https://bi.example.com/bi");
@@ -36,7 +36,11 @@ pub(super) fn system(given: &file::Upstream, section: &mut Section<'_>) -> Optio
     let secret = match secret {
         Ok(Some(secret)) if auth.value.has_only_embed_secret() => Some(secret),
         Ok(_) => {
-            section.add(Some(auth.place), "auth", "must be just one of embed_secret_file and embed_secret_env");
+            section.add(
+                Some(auth.place),
+                "auth",
+                "must be one of embed_secret_file and embed_secret_env, and nothing besides",
+            );
             None
         }
         Err(message) => {
@@ -49,7 +53,14 @@ pub(super) fn system(given: &file::Upstream, section: &mut Section<'_>) -> Optio
         file::Flow::ObjectModel => Flow::ObjectModel,
         file::Flow::SignedQuery => Flow::SignedQuery,
     };
-    Some(BoldBi { host, path, site: bare(&site?.value), secret: secret?, flow })
+    let signed_text = match given.signed_text.as_ref().map(|text| text.value).unwrap_or_default() {
+        file::SignedText::Sent => SignedText::Sent,
+        file::SignedText::Decoded => SignedText::Decoded,
+    };
+    if let Some(text) = given.signed_text.as_ref().filter(|_| flow == Flow::ObjectModel) {
+        section.add(Some(text.place), "signed_text", "goes with flow: signed_query only");
+    }
+    Some(BoldBi { host, path, site: bare(&site?.value), secret: secret?, flow, signed_text })
 }
 
 /// The server's host, and the path of the application on it.
@@ -61,6 +72,13 @@ fn split(url: &str, insecure_allowed: bool) -> Result<(super::super::BaseUrl, St
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');
     if !path.chars().all(plain) || path.contains("//") || path.contains("..") {
         return Err("must be a host and a plain path, such as https://bi.example.com/bi".into());
+    }
+    let mut parts = path.rsplit('/');
+    let (last, before) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    if before == "site" || last == "api" {
+        return Err(
+            "must end where the application does, such as https://bi.example.com/bi: the site has its own key".into()
+        );
     }
     if host.contains(['@', '?', '#']) {
         return Err("must be https://, a host and a path, with nothing else in it".into());

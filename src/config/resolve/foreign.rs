@@ -24,6 +24,7 @@ pub(super) fn upstream_keys(given: &Upstream) -> Vec<Key> {
         ("url", place(given.url.as_ref())),
         ("site", place(given.site.as_ref())),
         ("flow", place(given.flow.as_ref())),
+        ("signed_text", place(given.signed_text.as_ref())),
     ]
 }
 

@@ -18,6 +18,8 @@ pub struct BoldBi {
     pub secret: SecretRef,
     /// How tokens are asked for.
     pub flow: Flow,
+    /// What of a signed query is signed.
+    pub signed_text: SignedText,
 }
 
 impl BoldBi {
@@ -47,6 +49,22 @@ pub enum Flow {
     SignedQuery,
 }
 
+/// What of a signed query is signed: the vendor does not say which of them its server takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignedText {
+    /// The text as it is sent.
+    Sent,
+    /// The same, decoded. What could be taken for another member or encoding in it is not to be in values.
+    Decoded,
+}
+
+impl SignedText {
+    /// Whether a value is the same for whoever reads it decoded.
+    pub fn carries(self, value: &str) -> bool {
+        self == SignedText::Sent || !value.contains(['&', '#', '%', '+'])
+    }
+}
+
 /// What a value is minted as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MintedAs {
@@ -61,7 +79,7 @@ impl Flow {
     /// `IN(` as a list. The older flow has no way to write a delimiter: filters are bare texts, and lists
     /// of attributes too.
     pub fn carries(self, minted_as: MintedAs, is_list: bool, value: &str) -> bool {
-        const OF_FILTERS: &[char] = &['&', '=', '{', '}', '[', ']', '(', ')', '\'', '"', ',', ';', '\\'];
+        const OF_FILTERS: &[char] = &['&', '%', '+', '#', '=', '{', '}', '[', ']', '(', ')', '\'', '"', ',', ';', '\\'];
         const OF_LISTS: &[char] = &['(', ')', '\'', ','];
         let delimiters = match (self, minted_as) {
             (Flow::SignedQuery, MintedAs::Filter) => OF_FILTERS,

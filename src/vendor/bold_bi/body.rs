@@ -58,6 +58,7 @@ struct Parameter<'a> {
 #[serde(untagged)]
 enum Content<'a> {
     One(&'a str),
+    List([&'a str; 1]),
     Many(&'a [String]),
 }
 
@@ -84,6 +85,8 @@ pub(super) fn of<'a>(site: &config::BoldBi, secret: &'a Secret, values: &'a Valu
 
 fn parameter<'a>(filled: &'a Filled<'a>) -> Parameter<'a> {
     let value = match &filled.value {
+        // A list of one: a text might be taken apart at its commas.
+        Value::One(text) if filled.operator.is_some_and(|operator| operator != "=") => Content::List([text]),
         Value::One(text) => Content::One(text),
         Value::Many(texts) => Content::Many(texts),
     };

@@ -69,7 +69,7 @@ impl BoldBi {
             };
             self.client.call_anew(make, urgency, |answer| reply::authorized(answer, viewer)).await
         };
-        let minted = self.credential.offer(attempt).await?;
+        let minted = self.credential.offer_for(Some(&viewer.id), attempt).await?;
         let lifetime = match item.lifetime {
             Some(most) => Lifetime::new(minted.lifetime.start(), minted.lifetime.ttl().min(most)),
             None => minted.lifetime,

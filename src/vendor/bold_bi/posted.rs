@@ -25,6 +25,9 @@ struct Posted {
 /// # Errors
 /// [`Code::MalformedRequest`] for what is no JSON, [`Code::InvalidParameters`] for the rest.
 pub fn check_posted(item: &BoldBiItem, json: &[u8]) -> Result<(), Fault> {
+    if json.trim_ascii_start().first() == Some(&b'[') {
+        return Err(invalid("the body must be an object, as Bold BI's page client posts it"));
+    }
     let posted: Posted = serde_json::from_slice(json).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => {
             invalid("the body must be an object with the text embedQuerString, as Bold BI's page client posts it")

@@ -1,12 +1,16 @@
-//! The query of the signed flow (before v14.1): what is signed is the text that is sent, byte for byte.
-//! Every value is percent-encoded, so that none can end its member or begin another one.
+//! The query of the signed flow (before v14.1): what is signed is the text that is sent, byte for byte, or, where
+//! the config says so, that text decoded. Values are percent-encoded, so that none can end its member or begin
+//! another one.
+
+use std::borrow::Cow;
 
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::values::{Filled, Value, Values};
+use crate::config::SignedText;
 use crate::model::{Code, Fault, Secret};
 
 /// "Unreserved" (RFC 3986 section 2.3) stays, and what e-mail addresses and lists are made of, so that most
@@ -51,11 +55,15 @@ pub(super) fn unsigned(values: &Values<'_>, now: i64, nonce: &str) -> Result<Str
     Ok(query.0)
 }
 
-/// Signs a query: base64 of HMAC-SHA256 over exactly these bytes, under the secret's UTF-8. The signature is
-/// not encoded, as in the vendor's samples.
-pub(super) fn signed(query: &str, secret: &Secret) -> String {
+/// Signs a query: base64 of HMAC-SHA256 over exactly these bytes, or what they decode to, under the secret's
+/// UTF-8. The signature is not encoded, as in the vendor's samples.
+pub(super) fn signed(query: &str, secret: &Secret, text: SignedText) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
-    let signature = STANDARD.encode(hmac::sign(&key, query.as_bytes()));
+    let bytes: Cow<'_, [u8]> = match text {
+        SignedText::Sent => Cow::Borrowed(query.as_bytes()),
+        SignedText::Decoded => percent_decode_str(query).into(),
+    };
+    let signature = STANDARD.encode(hmac::sign(&key, &bytes));
     format!("{query}&embed_signature={signature}")
 }
 

@@ -13,8 +13,11 @@ pub(super) fn refusal(reply: &Reply, body: &Value, viewer: &Viewer) -> Fault {
     let fault = |code, text: &str| Fault::new(code, format!("Bold BI {text}{trace}"));
     let status = reply.status.as_u16();
     match verdict(body, viewer) {
-        Verdict::Secret => fault(Code::CredentialsRejected, SECRET),
+        // .NET answers 500 to whatever it has not thought of, a dashboard that is not there among it.
         Verdict::Dashboard => fault(Code::UpstreamNotFound, "knows no such dashboard: check dashboard_id"),
+        Verdict::Passing => fault(Code::Unavailable, TROUBLE),
+        _ if status >= 500 => fault(Code::Unavailable, TROUBLE),
+        Verdict::Secret => fault(Code::CredentialsRejected, SECRET),
         Verdict::Switch => {
             fault(Code::Denied, "has embedding turned off: Settings > Embed > Enable embed authentication")
         }
@@ -36,8 +39,10 @@ pub(super) fn refusal(reply: &Reply, body: &Value, viewer: &Viewer) -> Fault {
     }
 }
 
-const SECRET: &str = "rejected the embed secret: check it, flow and the clock of this machine, or generate a new one \
-                      (Settings > Embed > Regenerate) and put it where the config has the old one";
+const TROUBLE: &str = "is in trouble";
+const SECRET: &str = "rejected the embed secret: check that it is the one of this site, flow (signed_query is for servers \
+                      before v14.1) and the clock of this machine; one that is lost is replaced at Settings > Embed > \
+                      Regenerate, for all who use it";
 const ACCESS: &str = "denied access: give the viewer or the group of the embed access to the dashboard there (Manage \
                       permissions)";
 const VIEWER: &str = "does not know the viewer: the e-mail address must be that of a user there, unless \
@@ -45,6 +50,7 @@ const VIEWER: &str = "does not know the viewer: the e-mail address must be that 
 
 /// What an answer complains about.
 enum Verdict {
+    Passing,
     Secret,
     Dashboard,
     Switch,
@@ -78,8 +84,22 @@ const OF_SECRETS: [&str; 17] = [
 ];
 const STEMS: [&str; 3] = ["secret", "signature", "embedcode"];
 /// What all the other words are made of.
-const OTHER_STEMS: [&str; 9] =
-    ["object reference", "dashboard", "item", "abled", "timestamp", "permission", "access", "user", "mail"];
+const OTHER_STEMS: [&str; 14] = [
+    "object reference",
+    "dashboard",
+    "item",
+    "abled",
+    "time",
+    "nonce",
+    "permission",
+    "access",
+    "user",
+    "mail",
+    "try again",
+    "maintenance",
+    "temporarily",
+    "unavailable",
+];
 
 fn verdict(body: &Value, viewer: &Viewer) -> Verdict {
     let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_lowercase();
@@ -92,14 +112,18 @@ fn verdict(body: &Value, viewer: &Viewer) -> Verdict {
     }
     let says = |given: &[&str]| given.iter().any(|word| words.contains(word));
     let (names_a_dashboard, lacks) = (says(&["dashboard", "item"]), says(&["not found", "not exist", "no such"]));
-    if says(&OF_SECRETS) && !texts(viewer).any(|text| STEMS.iter().any(|stem| text.to_lowercase().contains(stem))) {
+    if says(&["timestamp", "time stamp", "nonce"]) {
+        Verdict::Clock
+    } else if says(&OF_SECRETS)
+        && !texts(viewer).any(|text| STEMS.iter().any(|stem| text.to_lowercase().contains(stem)))
+    {
         Verdict::Secret
     } else if says(&["object reference"]) || (names_a_dashboard && lacks) {
         Verdict::Dashboard
     } else if says(&["disabled", "not enabled"]) {
         Verdict::Switch
-    } else if says(&["timestamp", "time stamp"]) {
-        Verdict::Clock
+    } else if says(&["timeout", "timed out", "try again", "maintenance", "temporarily", "unavailable"]) {
+        Verdict::Passing
     } else if says(&["permission", "access denied", "unauthorized access", "no access"]) {
         Verdict::Access
     } else if says(&["user", "email", "e-mail"]) {

@@ -1,5 +1,5 @@
-//! Answers of the authorize endpoint. The vendor documents no error statuses, so an answer is a token
-//! only if it says so and brings one, whatever its status; anything else is a failure.
+//! Answers of the authorize endpoint. The vendor documents no error statuses, so a 200 alone is no success: it
+//! has to say so in its body and bring a token.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(super) fn authorized(reply: &Reply, viewer: &Viewer) -> Result<Minted, Fault
     let passing = |code, text: &str| Fault::new(code, format!("Bold BI {text}{}", (VOICE.trace)(reply)));
     if status == StatusCode::TOO_MANY_REQUESTS {
         return Err(passing(Code::Throttled, "throttles us"));
-    } else if is_transient(status) {
+    } else if is_transient(status) && status != StatusCode::INTERNAL_SERVER_ERROR {
         return Err(passing(Code::Unavailable, "is in trouble"));
     } else if status.is_redirection() {
         return Err(VOICE.redirected(reply, "url", "is url the URL of the server with its path?"));

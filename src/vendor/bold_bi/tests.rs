@@ -101,9 +101,9 @@ fn row_b14_anonymous_and_group_based_variants() {
 
 #[test]
 fn what_the_viewer_lacks_is_no_filter_left_out() {
-    let (_, item) = site(ON_PREMISES, ALL);
+    let (system, item) = site(ON_PREMISES, ALL);
     let full = viewer("a");
-    assert!(check_values(&item, Flow::ObjectModel, &full).is_ok());
+    assert!(check_values(&item, &system, &full).is_ok());
     let without = [
         Viewer { value: None, ..full.clone() },
         Viewer { roles: Vec::new(), ..full.clone() },
@@ -113,7 +113,7 @@ fn what_the_viewer_lacks_is_no_filter_left_out() {
         Viewer { value: Some(String::new()), ..full },
     ];
     for viewer in without {
-        assert_eq!(check_values(&item, Flow::ObjectModel, &viewer).unwrap_err().code(), Code::InvalidViewer);
+        assert_eq!(check_values(&item, &system, &viewer).unwrap_err().code(), Code::InvalidViewer);
     }
 }
 
@@ -188,10 +188,11 @@ proptest! {
     /// Values of lists and filters are refused where the older flow would find an end in them.
     #[test]
     fn row_b11_no_value_ends_a_filter(value in "\\PC{1,20}") {
-        let (_, item) = site(ON_PREMISES, ", datasource_filters: [{name: Region, value: viewer.value}]");
+        let filter = ", datasource_filters: [{name: Region, value: viewer.value}]";
+        let (system, item) = site(&format!("{ON_PREMISES}, flow: signed_query"), filter);
         let viewer = Viewer { id: "a".into(), value: Some(value.clone()), ..Viewer::default() };
-        if check_values(&item, Flow::SignedQuery, &viewer).is_ok() {
-            let has_delimiter = value.contains(['&', '=', '{', '}', '[', ']', '(', ')', '\'', '"', ',', ';', '\\']);
+        if check_values(&item, &system, &viewer).is_ok() {
+            let has_delimiter = value.contains(['&', '%', '+', '#', '=', '{', '}', '[', ']', '(', ')', '\'', '"', ',', ';', '\\']);
             prop_assert!(!has_delimiter);
         }
     }
@@ -199,26 +200,70 @@ proptest! {
 
 #[test]
 fn row_b11_what_json_can_carry_needs_no_care() {
-    let (_, filter) = site(ON_PREMISES, ", datasource_filters: [{name: Region, value: viewer.value}]");
-    let (_, attribute) = site(ON_PREMISES, ", custom_attributes: {region: viewer.value}");
-    for value in ["A & B", "a=b", "O'Neill", "[x]", "(x)", "x,y", "INN (x)", "\"", "ü", "+", "\\"] {
+    let signed_query = format!("{ON_PREMISES}, flow: signed_query");
+    let (object, filter) = site(ON_PREMISES, ", datasource_filters: [{name: Region, value: viewer.value}]");
+    let (query, attribute) = site(&signed_query, ", custom_attributes: {region: viewer.value}");
+    for value in ["A & B", "a=b", "O'Neill", "[x]", "(x)", "x,y", "INN (x)", "\"", "ü", "+", "%26", "\\"] {
         let viewer = Viewer { id: "a".into(), value: Some(value.into()), ..Viewer::default() };
-        for (item, flow) in
-            [(&filter, Flow::ObjectModel), (&attribute, Flow::ObjectModel), (&attribute, Flow::SignedQuery)]
-        {
-            assert!(check_values(item, flow, &viewer).is_ok(), "{value}");
+        for (item, system) in [(&filter, &object), (&attribute, &object), (&attribute, &query)] {
+            assert!(check_values(item, system, &viewer).is_ok(), "{value}");
         }
-        let query = signed(", custom_attributes: {region: viewer.value}", &viewer, "s").path;
-        let sent = query.split('&').find_map(|pair| pair.strip_prefix("embed_custom_attribute=")).unwrap();
+        let path = signed(", custom_attributes: {region: viewer.value}", &viewer, "s").path;
+        let sent = path.split('&').find_map(|pair| pair.strip_prefix("embed_custom_attribute=")).unwrap();
         let sent = percent_encoding::percent_decode_str(sent).decode_utf8().unwrap();
         assert_eq!(serde_json::from_str::<Value>(&sent).unwrap(), json!([{"region": value}]));
     }
     let roles = |role: &str| Viewer { id: "a".into(), roles: vec![role.into(), "x".into()], ..Viewer::default() };
     let (_, list) = site(ON_PREMISES, ", custom_attributes: {team: viewer.roles}");
     for role in ["a','b", "a)", "a,b"] {
-        assert!(check_values(&list, Flow::ObjectModel, &roles(role)).is_ok());
-        assert!(check_values(&list, Flow::SignedQuery, &roles(role)).is_err(), "{role}");
+        assert!(check_values(&list, &object, &roles(role)).is_ok());
+        assert!(check_values(&list, &query, &roles(role)).is_err(), "{role}");
     }
+}
+
+/// Which text the server signs is written nowhere. The signature was computed with openssl, as above.
+#[test]
+fn row_b10_the_decoded_text_is_signed_where_the_config_says_so() {
+    let keys = format!("{ON_PREMISES}, flow: signed_query, signed_text: decoded");
+    let (system, item) = site(&keys, ", custom_attributes: {region: viewer.value}");
+    let of = |id: &str, value: &str| Viewer { id: id.into(), value: Some(value.into()), ..Viewer::default() };
+    let emea = of("ann@example.com", "em ea");
+    let values = values::of(&item, &emea).unwrap();
+    let call = wire::signed_call(&system, &Secret::new("bold-secret-ü".into()), &values, NOW, NONCE).unwrap();
+    let expected = format!(
+        "/bi/api/site/site1/embed/authorize?embed_nonce={NONCE}&embed_dashboard_id={BOARD}\
+         &embed_user_email=ann@example.com&embed_custom_attribute=%5B%7B%22region%22:%22em%20ea%22%7D%5D\
+         &embed_server_timestamp={NOW}&embed_signature=seCgsE5zR+z5/tr17KxTQyljpGP0BOIEcvdA66T+jq0="
+    );
+    assert_eq!(call.path, expected);
+    for (id, value) in [("a+b@example.com", "emea"), ("a&b", "emea"), ("ann", "a&b"), ("ann", "a%26b"), ("ann", "a#b")]
+    {
+        assert_eq!(
+            check_values(&item, &system, &of(id, value)).unwrap_err().code(),
+            Code::InvalidViewer,
+            "{id} {value}"
+        );
+    }
+}
+
+#[test]
+fn a_signed_query_has_a_longest_line() {
+    let (system, item) =
+        site(&format!("{ON_PREMISES}, flow: signed_query"), ", custom_attributes: {team: viewer.roles}");
+    let roles = (0..400).map(|number| format!("role number {number:03}")).collect();
+    let viewer = Viewer { id: "a".into(), roles, ..Viewer::default() };
+    let values = values::of(&item, &viewer).unwrap();
+    let refused = wire::signed_call(&system, &Secret::new("s".into()), &values, NOW, NONCE).err().unwrap();
+    assert_eq!(refused.code(), Code::InvalidViewer);
+}
+
+#[test]
+fn a_value_that_is_to_be_in_a_list_is_one() {
+    let filter =
+        ", datasource_filters: [{name: Region, value: viewer.value, operator: IN}, {name: R, value: viewer.value}]";
+    let (_, body) = posted(ON_PREMISES, filter);
+    let expected = json!([{"name": "Region", "value": ["b, c"], "operator": "IN"}, {"name": "R", "value": "b, c"}]);
+    assert_eq!(body["datasourcefilters"], expected);
 }
 
 fn reply(status: u16, body: impl Into<bytes::Bytes>) -> Reply {
@@ -278,7 +323,7 @@ fn rows_b8_and_b9_only_a_token_is_a_success() {
     assert!(reply::authorized(&reply(200, good.to_string()), &viewer("ann@example.com")).is_ok());
     let without_status = json!({"ApiStatus": true, "Data": {"access_token": token}});
     assert!(reply::authorized(&reply(200, without_status.to_string()), &viewer("ann@example.com")).is_ok());
-    let cases: [(u16, &str, Code); 30] = [
+    let cases: [(u16, &str, Code); 36] = [
         (200, r#"{"Status":false,"Message":"Something else"}"#, Code::Rejected),
         (200, r#"{"ApiStatus":true,"Status":false,"Data":{"access_token":"x"}}"#, Code::Rejected),
         (200, r#"{"ApiStatus":false,"Status":true,"Data":{"access_token":"x"}}"#, Code::Rejected),
@@ -312,6 +357,12 @@ fn rows_b8_and_b9_only_a_token_is_a_success() {
         (200, r#"{"Status":false,"Message":"ANN@example.com: nope"}"#, Code::Rejected),
         (200, r#"{"Status":false,"Message":"Invalid Embed Secret of ann@example.com"}"#, Code::CredentialsRejected),
         (403, "", Code::Denied),
+        (200, r#"{"Status":false,"Message":"Timeout expired, try again"}"#, Code::Unavailable),
+        (200, r#"{"Status":false,"Message":"EmbedCodeValidation failed: the timestamp is old"}"#, Code::Rejected),
+        (500, r#"{"Message":"Object reference not set to an instance of an object."}"#, Code::UpstreamNotFound),
+        (500, r#"{"Message":"Something happened"}"#, Code::Unavailable),
+        (500, "<html>", Code::Unavailable),
+        (502, r#"{"Message":"Invalid embed secret"}"#, Code::Unavailable),
         (503, "", Code::Unavailable),
     ];
     for (status, body, code) in cases {

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::config::{BoldBiItem, Flow, GroupAccess, MintedAs, Origin, Parameter, ViewerField};
+use crate::config::{BoldBi, BoldBiItem, GroupAccess, MintedAs, Origin, Parameter, ViewerField};
 use crate::model::{Code, Fault, Viewer};
 
 /// A dashboard's fields, filled in for one viewer.
@@ -59,32 +59,26 @@ fn field(field: ViewerField, viewer: &Viewer) -> Result<&str, Fault> {
 }
 
 fn filled<'a>(parameter: &'a Parameter, viewer: &'a Viewer) -> Result<Filled<'a>, Fault> {
-    let value = match &parameter.value {
-        Origin::Id => Value::One(&viewer.id),
-        Origin::Value => Value::One(viewer.value.as_deref().ok_or_else(|| lacks("viewer.value"))?),
+    let (value, source) = match &parameter.value {
+        Origin::Id => (Value::One(&viewer.id), "viewer.id"),
+        Origin::Value => (Value::One(viewer.value.as_deref().ok_or_else(|| lacks("viewer.value"))?), "viewer.value"),
         Origin::Roles if viewer.roles.is_empty() => return Err(lacks("viewer.roles")),
         Origin::Roles => {
             // A set, sent as one, so that its order makes no other token.
             let mut roles = viewer.roles.clone();
             roles.sort_unstable();
             roles.dedup();
-            Value::Many(Cow::Owned(roles))
+            (Value::Many(Cow::Owned(roles)), "viewer.roles")
         }
         Origin::Attribute(name) => {
             let value = viewer.attributes.get(name).map(String::as_str);
-            Value::One(value.ok_or_else(|| lacks(&format!("viewer.attributes.{name}")))?)
+            let value = value.ok_or_else(|| lacks(&format!("viewer.attributes.{name}")))?;
+            (Value::One(value), "an attribute of the viewer")
         }
         Origin::Fixed(texts) => match texts.as_slice() {
-            [text] => Value::One(text),
-            texts => Value::Many(Cow::Borrowed(texts)),
+            [text] => (Value::One(text), "a fixed value"),
+            texts => (Value::Many(Cow::Borrowed(texts)), "a fixed value"),
         },
-    };
-    let source = match &parameter.value {
-        Origin::Id => "viewer.id",
-        Origin::Value => "viewer.value",
-        Origin::Roles => "viewer.roles",
-        Origin::Attribute(_) => "an attribute of the viewer",
-        Origin::Fixed(_) => "a fixed value",
     };
     Ok(Filled { name: &parameter.name, operator: parameter.operator, value, source })
 }
@@ -98,19 +92,23 @@ fn lacks(what: &str) -> Fault {
 ///
 /// # Errors
 /// [`Code::InvalidViewer`].
-pub fn check_values(item: &BoldBiItem, flow: Flow, viewer: &Viewer) -> Result<(), Fault> {
+pub fn check_values(item: &BoldBiItem, site: &BoldBi, viewer: &Viewer) -> Result<(), Fault> {
     let values = of(item, viewer)?;
     if values.email.is_empty() || values.group_access.is_some_and(|(_, user)| user.is_empty()) {
         return Err(Fault::new(Code::InvalidViewer, "viewer.value is empty, and the embed takes the user from it"));
     }
+    let user = values.group_access.map(|(_, user)| user);
+    if ![Some(values.email), user].into_iter().flatten().all(|text| site.signed_text.carries(text)) {
+        return Err(Fault::new(Code::InvalidViewer, AMBIGUOUS));
+    }
     let attributes = values.custom_attributes.iter().map(|filled| (filled, MintedAs::Attribute));
     let filters = values.datasource_filters.iter().chain(&values.dashboard_parameters);
     let mut all = attributes.chain(filters.map(|filled| (filled, MintedAs::Filter)));
-    all.try_for_each(|(filled, minted_as)| filled.check(flow, minted_as))
+    all.try_for_each(|(filled, minted_as)| filled.check(site, minted_as))
 }
 
 impl Filled<'_> {
-    fn check(&self, flow: Flow, minted_as: MintedAs) -> Result<(), Fault> {
+    fn check(&self, site: &BoldBi, minted_as: MintedAs) -> Result<(), Fault> {
         let (is_list, texts): (bool, Vec<&str>) = match &self.value {
             Value::One(text) => (false, vec![text]),
             Value::Many(texts) => (true, texts.iter().map(String::as_str).collect()),
@@ -122,11 +120,17 @@ impl Filled<'_> {
         if texts.iter().any(|text| text.is_empty()) {
             return refused("is empty");
         }
-        if !texts.iter().all(|text| flow.carries(minted_as, is_list, text)) {
+        if !texts.iter().all(|text| site.flow.carries(minted_as, is_list, text)) {
             return refused(
                 "holds what Bold BI would take for an operator (IN(...)) or, in a signed query, a delimiter",
             );
         }
+        if !texts.iter().all(|text| site.signed_text.carries(text)) {
+            return Err(Fault::new(Code::InvalidViewer, AMBIGUOUS));
+        }
         Ok(())
     }
 }
+
+const AMBIGUOUS: &str = "a value that goes into the signed query holds one of & # % +, which mean something else once \
+                         decoded (see signed_text)";

@@ -18,6 +18,9 @@ pub(super) fn object_call(site: &config::BoldBi, secret: &Secret, values: &Value
     Ok(Call { operation: Operation::Mint, method: Method::POST, path: authorize(site), headers, body: json.into() })
 }
 
+/// What servers usually take in one line.
+const LONGEST_QUERY: usize = 8 << 10;
+
 /// `GET {server}/api/{site}/embed/authorize?…&embed_signature=…`
 pub(super) fn signed_call(
     site: &config::BoldBi,
@@ -26,7 +29,10 @@ pub(super) fn signed_call(
     now: i64,
     nonce: &str,
 ) -> Result<Call, Fault> {
-    let query = query::signed(&query::unsigned(values, now, nonce)?, secret);
+    let query = query::signed(&query::unsigned(values, now, nonce)?, secret, site.signed_text);
+    if query.len() > LONGEST_QUERY {
+        return Err(Fault::new(Code::InvalidViewer, "the viewer's values make a signed query of over 8 KiB"));
+    }
     Ok(Call {
         operation: Operation::Mint,
         method: Method::GET,

@@ -5,11 +5,11 @@ use sidemint::emulator::Fault;
 use super::scene::{BoldBi, READER, VIEWER, calls, told};
 use crate::support::{Stage, until};
 
-fn answers(status: u16, body: &str) -> Fault {
+pub(super) fn answers(status: u16, body: &str) -> Fault {
     Fault { body: Some(body.to_owned()), ..Fault::status("boldbi_authorize", status) }
 }
 
-fn says(message: &str) -> Fault {
+pub(super) fn says(message: &str) -> Fault {
     Fault { message: Some(message.to_owned()), ..answers(200, "boldbi") }
 }
 
@@ -146,7 +146,12 @@ async fn a_site_or_a_dashboard_that_is_not_there_is_told_apart() {
 #[tokio::test]
 async fn the_wrong_flow_is_a_refusal() {
     let old = BoldBi::default().settings(|settings| settings.object_model = false).start().await;
-    told(&old.renew(VIEWER, "emea").await, 502, "upstream_credentials_rejected", "check it, flow and the clock");
+    told(
+        &old.renew(VIEWER, "emea").await,
+        502,
+        "upstream_credentials_rejected",
+        "flow (signed_query is for servers before v14.1)",
+    );
     let new = BoldBi::signed().settings(|settings| settings.signed_query = false).start().await;
     told(&new.renew(VIEWER, "emea").await, 502, "upstream_rejected", "refused the request");
 }

@@ -220,6 +220,40 @@ fn the_older_flow_carries_less() {
 }
 
 #[test]
+fn names_are_there_once_whatever_their_case() {
+    for (keys, key) in [
+        ("custom_attributes: {region: viewer.value, Region: viewer.id}", "custom_attributes"),
+        ("datasource_filters: [{name: a b, value: viewer.id}, {name: A B, value: viewer.value}]", "datasource_filters"),
+        ("dashboard_parameters: [{name: a, value: viewer.id}, {name: a, value: viewer.id}]", "dashboard_parameters"),
+    ] {
+        refuses_embed(keys, key, "has a name twice");
+    }
+    refuses_embed("custom_attributes: {' region': viewer.value}", "custom_attributes", "spaces within");
+    takes(
+        GOOD,
+        ", custom_attributes: {region: viewer.value}, datasource_filters: [{name: Region, value: viewer.value}]",
+    );
+}
+
+#[test]
+fn a_url_ends_where_the_application_does() {
+    for path in ["/bi/site/site1", "/bi/site/site1/", "/bi/api"] {
+        refuses_upstream(
+            &format!("url: 'https://bi.example.com{path}', site: site1, auth: {{embed_secret_env: S}}"),
+            "url",
+            "the site has its own key",
+        );
+    }
+    refuses_upstream(&format!("{GOOD}, signed_text: decoded"), "signed_text", "goes with flow: signed_query only");
+}
+
+#[test]
+fn what_is_empty_is_left_out() {
+    refuses_embed("anonymous_group: ''", "anonymous_group", "is empty");
+    refuses_embed("group_access: {provider: ' '}", "group_access", "empty provider");
+}
+
+#[test]
 fn a_lifetime_is_worth_a_mint() {
     for wrong in ["59s", "1s", "25h"] {
         refuses_embed(&format!("lifetime: {wrong}"), "lifetime", "from 1m to 24h");

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sidemint::emulator::Emulator;
+use sidemint::emulator::{Emulator, Fault};
 
+use super::refusals::says;
 use super::scene::{BoldBi, READER, VIEWER, asked, calls, told};
 use crate::support::{Stage, file_with, joined, within};
 
@@ -22,14 +23,15 @@ async fn a_secret_ends(scene: BoldBi) {
     let shown = stage.renew(VIEWER, "emea").await.token();
     stage.vendor.set_boldbi_secret("bold-embed-secret-new");
     stage.vendor.clear_journal();
-    for _ in 0..10 {
-        for viewer in ["new-1@example.com", "new-2@example.com", READER] {
+    for round in 0..10 {
+        // It was good before, so the first refusal may be about her alone, and the second one is proof.
+        for (viewer, asked) in [("new-1@example.com", 1), ("new-2@example.com", 2), (READER, 2)] {
             told(&stage.renew(viewer, "emea").await, 502, "upstream_credentials_rejected", WHERE);
+            assert_eq!(calls(&stage), if round == 0 { asked } else { 2 });
         }
         let old = stage.renew(VIEWER, "emea").await;
         assert_eq!((old.token(), old.cache()), (shown.clone(), "hit".to_owned()));
     }
-    assert_eq!(calls(&stage), 1);
     assert_eq!(asked(&stage)[0].notes, ["the embed secret was replaced"]);
     for probe in ["/readyz", "/startupz", "/livez"] {
         assert_eq!(stage.admin(probe).await.status, 200, "{probe}: old tokens are good");
@@ -40,14 +42,28 @@ async fn a_secret_ends(scene: BoldBi) {
         stage.renew(READER, "emea").await.status == 200
     })
     .await;
-    assert_eq!(calls(&stage), 2);
+    assert_eq!(calls(&stage), 3);
     assert_eq!(stage.renew(VIEWER, "emea").await.token(), shown);
 }
 
 #[tokio::test]
-async fn row_b16_a_secret_that_ended_is_offered_once_and_what_is_cached_is_shown() {
+async fn row_b16_a_secret_that_ended_is_offered_no_more_and_what_is_cached_is_shown() {
     // Both wait for the file to be looked at, so they wait together.
     joined([BoldBi::default(), BoldBi::signed()].map(a_secret_ends)).await;
+}
+
+/// Nobody but she is kept waiting for it, however often she asks.
+#[tokio::test]
+async fn a_viewer_for_whom_the_secret_is_said_to_be_wrong_stops_nobody_else() {
+    let stage = BoldBi::default().users(&["new-1@example.com"]).start().await;
+    stage.renew(VIEWER, "emea").await.token();
+    stage.vendor.inject(Fault { times: Some(1), ..says("Invalid embed secret") });
+    for _ in 0..10 {
+        told(&stage.renew("new-1@example.com", "emea").await, 502, "upstream_credentials_rejected", WHERE);
+    }
+    assert_eq!(calls(&stage), 2);
+    stage.renew(READER, "emea").await.token();
+    assert_eq!(calls(&stage), 3);
 }
 
 /// In the file before anybody notices: the vendor's no makes us look, and no caller sees it.

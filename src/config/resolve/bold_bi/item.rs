@@ -1,5 +1,6 @@
 //! `embeds` of Bold BI.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ pub(in crate::config) fn item(given: &file::Embed, section: &mut Section<'_>) ->
     };
     let datasource_filters = filters("datasource_filters", given.datasource_filters.as_ref());
     let dashboard_parameters = filters("dashboard_parameters", given.dashboard_parameters.as_ref());
-    Some(Item::BoldBi(Box::new(BoldBiItem {
+    let item = BoldBiItem {
         dashboard_id: id?.value.clone(),
         email: given.email.as_ref().map_or(ViewerField::Id, |email| field(email.value)),
         anonymous_group: given.anonymous_group.as_ref().map(|group| group.value.clone()),
@@ -58,7 +59,9 @@ pub(in crate::config) fn item(given: &file::Embed, section: &mut Section<'_>) ->
         datasource_filters,
         dashboard_parameters,
         lifetime: given.lifetime.as_ref().map(|lifetime| lifetime.value.0).filter(|lifetime| !lifetime.is_zero()),
-    })))
+    };
+    check_names(&item, given, section);
+    Some(Item::BoldBi(Box::new(item)))
 }
 
 /// What is wrong whatever the flow.
@@ -105,6 +108,21 @@ pub(in crate::config) fn check_flow(item: &BoldBiItem, flow: Flow, given: &file:
     }
 }
 
+/// Names have no letter case there, and of two of one name one would be dropped, whichever that is.
+fn check_names(item: &BoldBiItem, given: &file::Embed, section: &mut Section<'_>) {
+    let lists = [
+        ("custom_attributes", given.custom_attributes.as_ref().map(At::place), &item.custom_attributes),
+        ("datasource_filters", given.datasource_filters.as_ref().map(At::place), &item.datasource_filters),
+        ("dashboard_parameters", given.dashboard_parameters.as_ref().map(At::place), &item.dashboard_parameters),
+    ];
+    for (key, place, parameters) in lists {
+        let names: BTreeSet<String> = parameters.iter().map(|parameter| parameter.name.to_lowercase()).collect();
+        if names.len() < parameters.len() {
+            section.add(place, key, "has a name twice: upper and lower case make no difference there");
+        }
+    }
+}
+
 fn is_sound(value: &Origin, flow: Flow, minted_as: MintedAs) -> bool {
     let Origin::Fixed(texts) = value else { return true };
     !texts.is_empty() && texts.iter().all(|text| !text.is_empty() && flow.carries(minted_as, is_list(value), text))
@@ -127,8 +145,8 @@ fn field(field: file::ViewerField) -> ViewerField {
 
 fn parameter(name: &str, operator: Option<file::Operator>, from: &file::Origin) -> Result<Parameter, String> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
-    if name.is_empty() || name.len() > 128 || !name.chars().all(plain) {
-        return Err("a name must be of letters, digits, spaces, '-', '_' and '.'".into());
+    if name.is_empty() || name.len() > 128 || !name.chars().all(plain) || name.trim() != name {
+        return Err("a name must be of letters, digits, '-', '_', '.' and spaces within".into());
     }
     let operator = operator.map(|operator| match operator {
         file::Operator::Equal => "=",
