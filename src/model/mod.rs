@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod fault;
 pub mod lifetime;
+pub mod path;
 pub mod secret;
 pub mod token;
 mod urgency;
