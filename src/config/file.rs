@@ -10,12 +10,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 pub use embed::{AccessLevel, Embed, Filter, GroupAccess, Operator, Origin, Rls, Roles, ViewerField};
+pub use route::{Route, RouteTimeouts};
 pub use upstream::{Auth, Cloud, Flow, Kind, LoadLimit, Retry, SignedText, Timeouts, Upstream};
 
 use super::Problem;
 use super::units::{Bytes, Span};
 
 mod embed;
+mod route;
 mod upstream;
 
 /// Reads a config file's text.
@@ -156,9 +158,9 @@ pub struct File {
     /// What can be shown, by name.
     #[serde(deserialize_with = "or_default")]
     pub embeds: BTreeMap<String, At<Embed>>,
-    /// Must be empty.
-    #[schemars(skip)]
-    pub routes: Empty,
+    /// Reverse-proxy targets that are called with a service token, by name.
+    #[serde(deserialize_with = "or_default")]
+    pub routes: BTreeMap<String, At<Route>>,
     /// Must be empty.
     #[schemars(skip)]
     pub fleet: Empty,

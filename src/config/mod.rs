@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::path::AllowRule;
 pub use environment::Environment;
 pub use file::{IdPrivacy, LogFormat};
 pub use resolve::{from_environment, from_text};
@@ -62,6 +63,8 @@ pub struct Config {
     pub upstreams: BTreeMap<String, Arc<Upstream>>,
     /// What can be shown, by name.
     pub embeds: BTreeMap<String, Arc<Embed>>,
+    /// What is called with a service token, by name.
+    pub routes: BTreeMap<String, Arc<Route>>,
 }
 
 /// Where a secret is.
@@ -142,6 +145,38 @@ pub struct Upstream {
     pub retry: Retry,
     /// More roots to trust.
     pub ca_file: Option<PathBuf>,
+}
+
+/// A reverse-proxy target that is called with a service token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// Its name in the config, in URLs and metrics.
+    pub name: String,
+    /// Whose service token is injected.
+    pub upstream: Arc<Upstream>,
+    /// Where requests go.
+    pub target: BaseUrl,
+    /// The app that the token is exchanged for, if it is.
+    pub audience: Option<String>,
+    /// What may pass.
+    pub allow: Vec<AllowRule>,
+    /// Whether callers must show what the server asks for.
+    pub require_header: bool,
+    /// Whether WebSockets pass.
+    pub websocket: bool,
+    /// How long things may take.
+    pub timeouts: RouteTimeouts,
+}
+
+/// How long the parts of a proxied request may take; bodies may take for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteTimeouts {
+    /// Resolving, connecting and TLS.
+    pub connect: Duration,
+    /// From the end of the request to the head of the response.
+    pub response_headers: Duration,
+    /// Without a byte in either direction.
+    pub idle: Duration,
 }
 
 /// How fast dashboards may start, per workspace.

@@ -5,6 +5,7 @@ mod databricks;
 mod embed;
 mod foreign;
 mod power_bi;
+mod route;
 mod server;
 mod upstream;
 mod url;
@@ -90,6 +91,14 @@ fn resolve(file: &File, env: &Environment) -> Result<Config, Vec<Problem>> {
             embeds.insert(name.clone(), Arc::new(resolved));
         }
     }
+    let mut routes = BTreeMap::new();
+    for (name, route) in &file.routes {
+        check_name("routes", name, route.place, &mut problems);
+        let named = file.upstreams.get(&route.value.upstream.value);
+        if let Some(resolved) = route::resolve(name, route, &upstreams, named, &mut problems) {
+            routes.insert(name.clone(), Arc::new(resolved));
+        }
+    }
     let id_privacy = file.viewers.id_privacy.unwrap_or_default();
     let viewers = &file.viewers;
     let hmac_key =
@@ -113,6 +122,7 @@ fn resolve(file: &File, env: &Environment) -> Result<Config, Vec<Problem>> {
         id_privacy,
         upstreams,
         embeds,
+        routes,
     };
     if problems.0.is_empty() { Ok(config) } else { Err(problems.0) }
 }
