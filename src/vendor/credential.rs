@@ -111,15 +111,14 @@ impl Credential {
     {
         let proof = self.present(viewer).await?;
         let result = attempt(Arc::clone(&proof)).await;
-        self.note(&proof, viewer, result.as_ref().err());
-        if !result.as_ref().is_err_and(is_rejection) {
-            return result;
-        }
-        let latest = self.latest().await?;
-        if latest.same_as(&proof) {
-            return result;
-        }
-        let result = attempt(Arc::clone(&latest)).await;
+        // A proof that has been replaced is left alone: others who still hold it look for themselves.
+        let (latest, result) = match &result {
+            Err(fault) if is_rejection(fault) => match self.latest().await? {
+                latest if latest.same_as(&proof) => (latest, result),
+                latest => (Arc::clone(&latest), attempt(latest).await),
+            },
+            _ => (proof, result),
+        };
         self.note(&latest, viewer, result.as_ref().err());
         result
     }
@@ -201,5 +200,88 @@ impl Credential {
 
     fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    /// A credential in a file, and a vendor that takes one proof.
+    struct Bench {
+        credential: Credential,
+        path: PathBuf,
+        good: &'static str,
+        offered: RefCell<Vec<String>>,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Bench {
+        fn new(proof: &str, good: &'static str) -> Bench {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("proof");
+            std::fs::write(&path, proof).unwrap();
+            let credential = Credential::new("id".into(), Proof::Federated(path.clone()), Clock::system());
+            Bench { credential, path, good, offered: RefCell::default(), _folder: folder }
+        }
+
+        /// The code of the failure; `meanwhile` happens at the vendor before it answers.
+        async fn offer(&self, viewer: Option<&str>, meanwhile: impl Fn()) -> Option<Code> {
+            let attempt = |proof: Arc<Secret>| {
+                meanwhile();
+                self.offered.borrow_mut().push(proof.expose().to_owned());
+                let taken = proof.expose() == self.good && viewer != Some("refused");
+                std::future::ready(if taken { Ok(()) } else { Err(Fault::new(Code::CredentialsRejected, "no")) })
+            };
+            self.credential.offer_for(viewer, attempt).await.err().map(|fault| fault.code())
+        }
+
+        fn offers(&self) -> usize {
+            self.offered.borrow().len()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_proof_that_is_being_replaced_is_not_remembered_as_a_bad_one() {
+        let bench = Bench::new("old", "new");
+        let rotate = || std::fs::write(&bench.path, "new").unwrap();
+        assert_eq!(bench.offer(None, rotate).await, None);
+        assert_eq!(*bench.offered.borrow(), ["old", "new"]);
+        // Others still hold the old one, and are to look for the new one as well.
+        std::fs::write(&bench.path, "old").unwrap();
+        assert_eq!(bench.offer(None, rotate).await, None);
+        assert_eq!(bench.offers(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_bad_proof_is_offered_once() {
+        let bench = Bench::new("bad", "good");
+        for viewer in [None, Some("ann"), Some("bob"), None] {
+            assert_eq!(bench.offer(viewer, || ()).await, Some(Code::CredentialsRejected));
+        }
+        assert_eq!(bench.offers(), 1);
+        assert!(bench.credential.rejection().is_some());
+        std::fs::write(&bench.path, "good").unwrap();
+        assert_eq!(bench.offer(Some("ann"), || ()).await, None);
+        assert!(bench.credential.rejection().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_proof_that_was_good_is_bad_for_one_viewer_alone_until_there_are_two() {
+        let bench = Bench::new("good", "good");
+        assert_eq!(bench.offer(Some("ann"), || ()).await, None);
+        for _ in 0..3 {
+            assert_eq!(bench.offer(Some("refused"), || ()).await, Some(Code::CredentialsRejected));
+        }
+        assert_eq!((bench.offers(), bench.credential.rejection().is_some()), (2, false));
+        assert_eq!(bench.offer(Some("ann"), || ()).await, None);
+        let bench = Bench { good: "another", ..bench };
+        for (viewer, offers) in [("ann", 4), ("ann", 4), ("bob", 5), ("cid", 5), ("ann", 5)] {
+            assert_eq!(bench.offer(Some(viewer), || ()).await, Some(Code::CredentialsRejected));
+            assert_eq!(bench.offers(), offers, "{viewer}");
+        }
+        assert!(bench.credential.rejection().is_some());
     }
 }
