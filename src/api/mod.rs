@@ -3,6 +3,7 @@
 //! [`handle`] is the life of a request on the token port, [`admin::handle`] on the admin port.
 
 pub mod admin;
+mod databricks_metadata;
 mod recent;
 mod route;
 mod status;
@@ -139,6 +140,9 @@ fn dispatch(site: &Arc<Site>, snapshot: Arc<Snapshot>, request: Request, begin: 
                 Answer::Ready(respond::problem(&fault))
             }
         },
+        Ok(Route::DatabricksMetadata(upstream)) => {
+            databricks_metadata::handle(site, &snapshot, upstream, &request, begin, peer)
+        }
         Ok(Route::OpenApi) => Answer::Ready(respond::content(200, "application/json", OPENAPI)),
         Err(lost) => {
             site.note(&lost.fault, None, None, begin, peer);
@@ -207,6 +211,9 @@ fn refusal(fault: &Fault) -> Response {
 
 fn guard<'a>(snapshot: &Snapshot, request: &'a Request) -> Result<Pass<'a>, Fault> {
     match &snapshot.caller {
+        // An SDK cannot send our header; its own, which no simple request forgery can set either, stands in
+        // its place.
+        _ if route::is_databricks_metadata(request.uri().path()) => check(snapshot, request, &Proof::None),
         Caller::Anyone => check(snapshot, request, &Proof::None),
         Caller::Header => check(snapshot, request, &Proof::Header),
         Caller::Secret(secret) => check(snapshot, request, &Proof::Secret(&secret.accepted()?)),

@@ -11,6 +11,8 @@ use crate::model::{Code, Fault};
 pub(super) enum Route<'a> {
     /// `GET` or `POST /v1/embeds/{embed}/token`, `POST /v1/embeds/{embed}/boldbi-authorize`
     ViewerToken(&'a str, Form),
+    /// `GET /v1/upstreams/{upstream}/databricks-metadata`
+    DatabricksMetadata(&'a str),
     /// `GET /openapi.json`
     OpenApi,
 }
@@ -45,6 +47,10 @@ pub(super) fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Lost
     if path == "/openapi.json" {
         return if method == Method::GET { Ok(Route::OpenApi) } else { Err(Lost::wrong_method("GET")) };
     }
+    if let Some(upstream) = databricks_metadata(path) {
+        let is_get = method == Method::GET;
+        return if is_get { Ok(Route::DatabricksMetadata(upstream)) } else { Err(Lost::wrong_method("GET")) };
+    }
     let of_embed = path.strip_prefix("/v1/embeds/").and_then(|rest| rest.split_once('/'));
     match of_embed {
         Some((embed, "token")) if method == Method::GET || method == Method::POST => {
@@ -55,6 +61,16 @@ pub(super) fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Lost
         Some((_, "boldbi-authorize")) => Err(Lost::wrong_method("POST")),
         _ => Err(Lost::not_found("see /openapi.json for what there is")),
     }
+}
+
+fn databricks_metadata(path: &str) -> Option<&str> {
+    let upstream = path.strip_prefix("/v1/upstreams/")?.strip_suffix("/databricks-metadata")?;
+    (!upstream.contains('/')).then_some(upstream)
+}
+
+/// Whether Databricks' SDKs ask here.
+pub(super) fn is_databricks_metadata(path: &str) -> bool {
+    databricks_metadata(path).is_some()
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub struct Databricks {
     pub client_id: String,
     /// What it proves itself with.
     pub proof: Proof,
+    /// Whether SDKs may take the service token.
+    pub metadata_service: bool,
 }
 
 /// What a service principal proves itself with.

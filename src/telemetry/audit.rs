@@ -196,6 +196,11 @@ pub fn place(embed: &str, upstream: &str) -> String {
     format!(r#","embed":"{embed}","upstream":"{upstream}""#)
 }
 
+/// The same, where there is no embed.
+pub fn upstream_place(upstream: &str) -> String {
+    format!(r#","upstream":"{upstream}""#)
+}
+
 /// Turns viewer ids into texts that only the holder of the key can trace back.
 pub struct Pseudonyms(hmac::Key);
 

@@ -89,7 +89,7 @@ impl ServiceTokens {
     ///
     /// # Errors
     /// Why there is none.
-    async fn token(&self, life: Duration) -> Result<Grant<Token>, Fault> {
+    pub async fn token(&self, life: Duration) -> Result<Grant<Token>, Fault> {
         let policy = self.lease.source().policy.raised_to(life);
         self.lease.ask(&self.keeper, &policy).await.map(|(grant, _)| grant)
     }

@@ -123,10 +123,10 @@ pub struct Upstream {
     /// Allow http:// to a host that is not loopback; default false.
     #[serde(default)]
     pub allow_insecure_http: bool,
-    /// Must be false.
+    /// databricks: whether Databricks' SDKs on this machine may take the service token by their metadata-service
+    /// protocol; default false.
     #[serde(default)]
-    #[schemars(skip)]
-    pub metadata_service: Option<Off>,
+    pub metadata_service: Option<At<bool>>,
     /// Must be false.
     #[serde(default)]
     #[schemars(skip)]

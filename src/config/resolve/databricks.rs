@@ -17,7 +17,7 @@ const TOKEN_FILE: &str = "DATABRICKS_OIDC_TOKEN_FILEPATH";
 pub(super) const PAGE_CLIENT_MARGIN: Duration = Duration::from_secs(300);
 
 pub(super) fn system(given: &file::Upstream, env: &Environment, section: &mut Section<'_>) -> Option<Databricks> {
-    section.refuse_foreign("databricks", &foreign::upstream_keys(given), &["host", "workspace_id"]);
+    section.refuse_foreign("databricks", &foreign::upstream_keys(given), &["host", "workspace_id", "metadata_service"]);
     let host = match &given.host {
         None => {
             section.add(None, "host", "is missing: the URL of the workspace");
@@ -38,7 +38,13 @@ pub(super) fn system(given: &file::Upstream, env: &Environment, section: &mut Se
         None => auth_from_environment(env).map_err(|message| section.add(None, "auth", message)),
     };
     let (client_id, proof) = auth.ok()?;
-    Some(Databricks { host: host?, workspace_id: workspace_id.map(|id| id.value.clone()), client_id, proof })
+    Some(Databricks {
+        host: host?,
+        workspace_id: workspace_id.map(|id| id.value.clone()),
+        client_id,
+        proof,
+        metadata_service: given.metadata_service.as_ref().is_some_and(|opened| opened.value),
+    })
 }
 
 pub(super) fn item(given: &file::Embed, section: &mut Section<'_>) -> Option<Item> {

@@ -14,6 +14,7 @@ pub(super) fn upstream_keys(given: &Upstream) -> Vec<Key> {
     vec![
         ("host", place(given.host.as_ref())),
         ("workspace_id", place(given.workspace_id.as_ref())),
+        ("metadata_service", place(given.metadata_service.as_ref().filter(|at| at.value))),
         ("tenant_id", place(given.tenant_id.as_ref())),
         ("cloud", place(given.cloud.as_ref())),
         ("authority", place(given.authority.as_ref())),
