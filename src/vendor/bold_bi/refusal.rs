@@ -63,7 +63,7 @@ enum Verdict {
 
 /// A secret that is taken for a bad one stops all viewers for half a minute. So it takes more than the word,
 /// which may be in the name of a role or dashboard, and nobody whose own texts have it can bring it about.
-const OF_SECRETS: [&str; 17] = [
+const OF_SECRETS: [&str; 28] = [
     "embed secret",
     "embedsecret",
     "embed_secret",
@@ -71,15 +71,26 @@ const OF_SECRETS: [&str; 17] = [
     "secret code",
     "invalid secret",
     "wrong secret",
+    "bad secret",
     "incorrect secret",
     "secret is",
     "secret mismatch",
     "secret does not",
+    "secret invalid",
+    "secret not valid",
+    "embed signature",
+    "embed_signature",
     "invalid signature",
+    "wrong signature",
+    "bad signature",
+    "incorrect signature",
     "signature is",
     "signature mismatch",
     "signature does not",
-    "embed_signature",
+    "signature invalid",
+    "signature validation",
+    "signature verification",
+    "signature failed",
     "embedcodevalidation",
 ];
 const STEMS: [&str; 3] = ["secret", "signature", "embedcode"];
