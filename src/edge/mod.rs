@@ -3,12 +3,14 @@
 pub mod body;
 pub mod guard;
 mod listen;
+mod outbound;
 pub mod respond;
 mod serve;
 mod service;
 mod watch;
 
 pub use listen::{Listener, raise_file_limit};
+pub use outbound::{Body, BodyError, Stream};
 pub use respond::{Answer, Response};
 #[doc(hidden)]
 pub use serve::connection;

@@ -13,10 +13,11 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use serde::Serialize;
 
+use super::Body;
 use crate::model::{Class, Code, Fault};
 
 /// What goes back.
-pub type Response = http::Response<Full<Bytes>>;
+pub type Response = http::Response<Body>;
 
 /// What handlers give. A hit is answered without any future: moving one that could also mint costs
 /// more than the whole hit (measured: 2,000 of 20,000 instructions were copies of futures).
@@ -45,7 +46,7 @@ static TOKEN_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
 
 /// A reply that bears a token: kept by nobody on the way.
 pub fn token(content_type: &'static str, body: Vec<u8>, timing: HeaderValue) -> Response {
-    let mut response = Response::new(Full::new(body.into()));
+    let mut response = Response::new(Body::Whole(Full::new(body.into())));
     let headers = response.headers_mut();
     headers.clone_from(&TOKEN_HEADERS);
     if let Some(slot) = headers.get_mut(&SERVER_TIMING) {
@@ -123,7 +124,7 @@ fn status_of(status: u16) -> StatusCode {
 }
 
 fn reply(status: StatusCode, content_type: &'static str, body: Bytes) -> Response {
-    let mut response = Response::new(Full::new(body));
+    let mut response = Response::new(Body::Whole(Full::new(body)));
     *response.status_mut() = status;
     *response.headers_mut() = headers(content_type);
     response

@@ -39,8 +39,8 @@ impl<H: Fn(Request) -> Answer> hyper::service::Service<Request> for Service<H> {
 }
 
 impl<H> Service<H> {
-    fn at_once(&self, response: Response) -> Answering {
-        self.progress.request_ends();
+    fn at_once(&self, mut response: Response) -> Answering {
+        response.body_mut().ends(&self.progress);
         Answering::Ready(Some(response))
     }
 }
@@ -63,12 +63,12 @@ impl Future for Answering {
             // hyper polls no future again that was ready.
             Answering::Ready(response) => Poll::Ready(Ok(response.take().unwrap_or_else(bug))),
             Answering::Later(future, progress) => {
-                let response = match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+                let mut response = match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
                     Ok(Poll::Pending) => return Poll::Pending,
                     Ok(Poll::Ready(response)) => response,
                     Err(_) => bug(),
                 };
-                progress.request_ends();
+                response.body_mut().ends(progress);
                 Poll::Ready(Ok(response))
             }
         }

@@ -112,7 +112,8 @@ impl AllowRule {
     /// # Errors
     /// What is wrong with it, for the operator.
     pub fn parse(text: &str) -> Result<AllowRule, String> {
-        let (method, path) = text.split_once(' ').ok_or_else(|| format!("`{text}` is not of the form `GET /api/**`"))?;
+        let (method, path) =
+            text.split_once(' ').ok_or_else(|| format!("`{text}` is not of the form `GET /api/**`"))?;
         if !METHODS.contains(&method) {
             return Err(format!("`{method}` is none of {}", METHODS.join(", ")));
         }
