@@ -4,6 +4,8 @@
 
 pub mod admin;
 mod databricks_metadata;
+#[cfg(test)]
+mod proxy;
 mod recent;
 mod route;
 mod status;

@@ -1,0 +1,211 @@
+//! Which headers go through a route, in either direction. What goes to the target is built from an allow-list:
+//! identity and routing are ours to say, and a header that nobody knows of may be what somebody trusts.
+
+use http::header::{self, HeaderMap, HeaderName};
+
+/// Of the field's standards (RFC 9110 and its like): content, negotiation, conditions, ranges, tracing.
+const PASSED: [&str; 33] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "baggage",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-location",
+    "content-type",
+    "date",
+    "digest",
+    "content-digest",
+    "repr-digest",
+    "idempotency-key",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "last-event-id",
+    "last-modified",
+    "etag",
+    "mime-version",
+    "pragma",
+    "prefer",
+    "priority",
+    "range",
+    "request-id",
+    "traceparent",
+    "tracestate",
+    "user-agent",
+];
+
+/// Of the many that begin with `x-`, those by which somebody is told who asks, from where, or for what.
+const TRUSTED_ELSEWHERE: [&str; 13] = [
+    "x-forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-",
+    "x-rewrite-",
+    "x-http-method",
+    "x-method-override",
+    "x-databricks-",
+    "x-ms-",
+    "x-envoy-",
+    "x-amz-",
+    "x-accel-",
+];
+
+/// Those of one connection (RFC 9110 section 7.6.1).
+const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// The headers of a request, as far as they go to the target: without its credential, host and framing, which
+/// are put in last.
+pub(super) fn to_target(given: &HeaderMap) -> HeaderMap {
+    let named = Named::of(given);
+    let passes = |name: &HeaderName| is_passed(name.as_str()) && !named.has(name);
+    given.iter().filter(|(name, _)| passes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// The headers of a response, as far as they go to the caller. The target's cookies are for a browser of its
+/// own host, and who may read the answer across origins is ours to say.
+pub(super) fn to_caller(given: &HeaderMap) -> HeaderMap {
+    let named = Named::of(given);
+    let stays = |name: &HeaderName| {
+        let text = name.as_str();
+        HOP_BY_HOP.contains(&text)
+            || named.has(name)
+            || [header::SET_COOKIE, header::ALT_SVC, header::STRICT_TRANSPORT_SECURITY].contains(name)
+            || text.starts_with("access-control-")
+            || text.starts_with("sidemint")
+    };
+    given.iter().filter(|(name, _)| !stays(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+fn is_passed(name: &str) -> bool {
+    // Some servers read an underscore as a hyphen, and would find in it what was taken out.
+    if name.contains('_') {
+        return false;
+    }
+    let is_own = name.starts_with("x-") && !TRUSTED_ELSEWHERE.iter().any(|prefix| name.starts_with(prefix));
+    is_own || PASSED.contains(&name)
+}
+
+/// The options of all `Connection` headers: the sender calls them hop-by-hop.
+struct Named(Vec<String>);
+
+impl Named {
+    fn of(headers: &HeaderMap) -> Named {
+        let lines = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+        let options = lines.flat_map(|line| line.split(','));
+        Named(options.map(|option| option.trim().to_ascii_lowercase()).filter(|option| !option.is_empty()).collect())
+    }
+
+    fn has(&self, name: &HeaderName) -> bool {
+        self.0.iter().any(|option| option == name.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        headers.keys().map(HeaderName::as_str).collect()
+    }
+
+    #[test]
+    fn row_47_who_asks_is_not_the_callers_to_say() {
+        let given = headers(&[
+            ("authorization", "Bearer mine"),
+            ("cookie", "a=b"),
+            ("forwarded", "for=x"),
+            ("x-forwarded-user", "admin"),
+            ("x-forwarded-access-token", "t"),
+            ("x_forwarded_user", "admin"),
+            ("x-real-ip", "1.2.3.4"),
+            ("x-databricks-org-id", "1"),
+            ("x-http-method-override", "DELETE"),
+            ("x-original-url", "/admin"),
+            ("sidemint-request", "true"),
+            ("sidemint-viewer", "x"),
+            ("origin", "https://evil.example"),
+            ("referer", "https://evil.example"),
+            ("host", "evil.example"),
+            ("content-length", "5"),
+            ("transfer-encoding", "chunked"),
+            ("expect", "100-continue"),
+            ("proxy-authorization", "Basic x"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "x"),
+            ("te", "trailers"),
+            ("sec-fetch-site", "none"),
+            ("something-new", "x"),
+        ]);
+        assert_eq!(names(&to_target(&given)), Vec::<&str>::new());
+        let given = headers(&[
+            ("accept", "a"),
+            ("x-viewer", "u-1"),
+            ("content-type", "t"),
+            ("traceparent", "00"),
+            ("range", "r"),
+        ]);
+        assert_eq!(to_target(&given), given);
+    }
+
+    /// `reliability-security.md` T25 and row 16: each line counts, and an empty one hides none.
+    #[test]
+    fn row_16_connection_names_what_does_not_go_on() {
+        let mut given = headers(&[("x-one", "1"), ("x-two", "2"), ("x-three", "3"), ("connection", "")]);
+        given.append("connection", "X-One ,, close".parse().unwrap());
+        given.append("connection", "authorization, x-two".parse().unwrap());
+        assert_eq!(names(&to_target(&given)), ["x-three"]);
+        assert_eq!(names(&to_caller(&given)), ["x-three"]);
+    }
+
+    #[test]
+    fn what_comes_back_has_no_cookie_and_no_word_on_origins() {
+        let given = headers(&[
+            ("set-cookie", "s=1"),
+            ("access-control-allow-origin", "*"),
+            ("alt-svc", "h3"),
+            ("strict-transport-security", "max-age=1"),
+            ("keep-alive", "timeout=5"),
+            ("sidemint-x", "1"),
+            ("content-type", "text/event-stream"),
+            ("location", "/x"),
+            ("x-request-id", "1"),
+        ]);
+        assert_eq!(names(&to_caller(&given)), ["content-type", "location", "x-request-id"]);
+    }
+
+    proptest! {
+        /// `reliability-security.md` T26: nothing but what is listed, whatever comes.
+        #[test]
+        fn row_26_only_what_is_listed_goes_on(given in proptest::collection::vec("[a-z_-]{1,12}", 0..20)) {
+            let given: HeaderMap = given.iter()
+                .filter_map(|name| Some((HeaderName::try_from(name).ok()?, "v".parse().ok()?)))
+                .collect();
+            for name in to_target(&given).keys() {
+                prop_assert!(is_passed(name.as_str()) && !name.as_str().contains('_'));
+            }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! `ANY /proxy/{route}/{path}`: the reverse proxy with the service token injected.
+
+mod headers;
