@@ -167,7 +167,12 @@ impl ViewerSource {
             Some(details) => Some(details.get().await?),
             None => None,
         };
-        let mint = &Mint { item: &self.embed.config.item, details: details.as_deref(), viewer: &self.viewer };
+        let mint = &Mint {
+            embed: &self.embed.config.name,
+            item: &self.embed.config.item,
+            details: details.as_deref(),
+            viewer: &self.viewer,
+        };
         let attempt = |service: Option<Grant<Token>>| async move {
             if let Some((tokens, token)) = self.parent().zip(service.as_ref()) {
                 self.refuse_vain(tokens, token, &want)?;

@@ -128,7 +128,13 @@ pub(super) fn location(reply: &Reply) -> &str {
 }
 
 fn redirect_host(reply: &Reply) -> Option<Authority> {
-    let uri = location(reply).parse::<http::Uri>().ok()?;
+    let location = location(reply);
+    // A bare word would be read as a host.
+    let uri: http::Uri = match location.strip_prefix("//") {
+        Some(rest) => format!("https://{rest}").parse().ok()?,
+        None if location.contains("://") => location.parse().ok()?,
+        None => return None,
+    };
     // Without what may stand before an `@`.
     let authority = uri.authority()?;
     authority.as_str().rsplit('@').next().and_then(|host| host.parse().ok())

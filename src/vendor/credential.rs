@@ -55,8 +55,51 @@ struct Rejection {
     proof: Secret,
     at: Moment,
     fault: Fault,
-    /// For whom it holds, where it may be about him rather than about the proof; else for everybody.
-    only: Option<Box<str>>,
+    extent: Extent,
+}
+
+/// For whom a mint is that shows the proof.
+#[derive(Clone, Copy)]
+pub struct Asker<'a> {
+    /// What is shown.
+    pub embed: &'a str,
+    /// To whom.
+    pub viewer: &'a str,
+}
+
+/// For whom a rejection holds, where it may be about them rather than about the proof.
+#[derive(PartialEq, Eq)]
+enum Extent {
+    /// One viewer was rejected, for this embed.
+    Viewer {
+        embed: Box<str>,
+        viewer: Box<str>,
+    },
+    /// Two were, both for this embed, whose config may be wrong.
+    Embed(Box<str>),
+    Everybody,
+}
+
+impl Extent {
+    fn holds_for(&self, asker: Option<Asker<'_>>) -> bool {
+        match (self, asker) {
+            (Extent::Everybody, _) => true,
+            (Extent::Viewer { viewer, .. }, Some(asker)) => **viewer == *asker.viewer,
+            (Extent::Embed(embed), Some(asker)) => **embed == *asker.embed,
+            (_, None) => false,
+        }
+    }
+
+    /// After one more rejection in a row.
+    fn after(before: Option<&Extent>, asker: Asker<'_>) -> Extent {
+        let (embed, viewer) = (asker.embed.into(), asker.viewer.into());
+        match before {
+            None => Extent::Viewer { embed, viewer },
+            Some(Extent::Viewer { viewer: other, .. }) if *other == viewer => Extent::Viewer { embed, viewer },
+            Some(Extent::Viewer { embed: other, .. } | Extent::Embed(other)) if *other == embed => Extent::Embed(embed),
+            Some(_) => Extent::Everybody,
+        }
+    }
 }
 
 impl Rejection {
@@ -99,17 +142,21 @@ impl Credential {
         self.offer_for(None, attempt).await
     }
 
-    /// The same where the proof comes together with a viewer, and the vendor does not say clearly which of the
-    /// two it rejects: a proof that was taken before counts as rejected for one viewer alone, until a second
-    /// one is rejected, too.
+    /// The same where the proof comes together with a viewer and an embed's values, and the vendor does not say
+    /// clearly which of these it rejects: a proof that was taken before counts as rejected for one viewer alone,
+    /// with a second one for the embed, with a second embed for everybody.
     ///
     /// # Errors
     /// As above.
-    pub async fn offer_for<T, F>(&self, viewer: Option<&str>, attempt: impl Fn(Arc<Secret>) -> F) -> Result<T, Fault>
+    pub async fn offer_for<T, F>(
+        &self,
+        asker: Option<Asker<'_>>,
+        attempt: impl Fn(Arc<Secret>) -> F,
+    ) -> Result<T, Fault>
     where
         F: Future<Output = Result<T, Fault>>,
     {
-        let proof = self.present(viewer).await?;
+        let proof = self.present(asker).await?;
         let result = attempt(Arc::clone(&proof)).await;
         // A proof that has been replaced is left alone: others who still hold it look for themselves.
         let (latest, result) = match &result {
@@ -119,11 +166,11 @@ impl Credential {
             },
             _ => (proof, result),
         };
-        self.note(&latest, viewer, result.as_ref().err());
+        self.note(&latest, asker, result.as_ref().err());
         result
     }
 
-    async fn present(&self, viewer: Option<&str>) -> Result<Arc<Secret>, Fault> {
+    async fn present(&self, asker: Option<Asker<'_>>) -> Result<Arc<Secret>, Fault> {
         let proof = match &self.proof {
             Proof::Secret(secret) => secret.current()?,
             Proof::Certificate(certificate, key) => {
@@ -132,7 +179,7 @@ impl Credential {
             }
             Proof::Federated(_) | Proof::Presence => self.latest().await?,
         };
-        match self.remembered(&proof, viewer) {
+        match self.remembered(&proof, asker) {
             Some(fault) => Err(fault),
             None => Ok(proof),
         }
@@ -160,7 +207,7 @@ impl Credential {
     }
 
     /// Remembers what became of an offer.
-    fn note(&self, proof: &Secret, viewer: Option<&str>, fault: Option<&Fault>) {
+    fn note(&self, proof: &Secret, asker: Option<Asker<'_>>, fault: Option<&Fault>) {
         let now = self.clock.now();
         let mut memory = self.memory();
         match fault {
@@ -173,20 +220,21 @@ impl Credential {
             Some(fault) if is_rejection(fault) => {
                 let was_good = memory.good.as_ref().is_some_and(|good| good.same_as(proof));
                 let before = memory.rejection.as_ref().filter(|rejection| rejection.holds(proof, now));
-                let is_first = before.is_none_or(|before| before.only.as_deref() == viewer);
-                let only = viewer.filter(|_| was_good && is_first).map(Into::into);
-                memory.rejection = Some(Rejection { proof: proof.clone(), at: now, fault: fault.clone(), only });
+                let extent = match asker.filter(|_| was_good) {
+                    Some(asker) => Extent::after(before.map(|before| &before.extent), asker),
+                    None => Extent::Everybody,
+                };
+                memory.rejection = Some(Rejection { proof: proof.clone(), at: now, fault: fault.clone(), extent });
             }
             Some(_) => {}
         }
     }
 
-    fn remembered(&self, proof: &Secret, viewer: Option<&str>) -> Option<Fault> {
+    fn remembered(&self, proof: &Secret, asker: Option<Asker<'_>>) -> Option<Fault> {
         let now = self.clock.now();
         let memory = self.memory();
         let rejection = memory.rejection.as_ref().filter(|rejection| rejection.holds(proof, now))?;
-        let is_meant = rejection.only.is_none() || rejection.only.as_deref() == viewer;
-        is_meant.then(|| rejection.fault.clone().remembered())
+        rejection.extent.holds_for(asker).then(|| rejection.fault.clone().remembered())
     }
 
     /// The rejection that keeps everybody from being served.
@@ -194,7 +242,7 @@ impl Credential {
         let now = self.clock.now();
         let memory = self.memory();
         let rejection = memory.rejection.as_ref()?;
-        let holds = rejection.only.is_none() && now.since(rejection.at) < BACKOFF;
+        let holds = rejection.extent == Extent::Everybody && now.since(rejection.at) < BACKOFF;
         holds.then(|| rejection.fault.clone())
     }
 
@@ -228,14 +276,15 @@ mod tests {
         }
 
         /// The code of the failure; `meanwhile` happens at the vendor before it answers.
-        async fn offer(&self, viewer: Option<&str>, meanwhile: impl Fn()) -> Option<Code> {
+        async fn offer(&self, asker: Option<(&str, &str)>, meanwhile: impl Fn()) -> Option<Code> {
+            let asker = asker.map(|(embed, viewer)| Asker { embed, viewer });
             let attempt = |proof: Arc<Secret>| {
                 meanwhile();
                 self.offered.borrow_mut().push(proof.expose().to_owned());
-                let taken = proof.expose() == self.good && viewer != Some("refused");
+                let taken = proof.expose() == self.good && asker.is_none_or(|asker| asker.embed != "refused");
                 std::future::ready(if taken { Ok(()) } else { Err(Fault::new(Code::CredentialsRejected, "no")) })
             };
-            self.credential.offer_for(viewer, attempt).await.err().map(|fault| fault.code())
+            self.credential.offer_for(asker, attempt).await.err().map(|fault| fault.code())
         }
 
         fn offers(&self) -> usize {
@@ -258,29 +307,38 @@ mod tests {
     #[tokio::test]
     async fn a_bad_proof_is_offered_once() {
         let bench = Bench::new("bad", "good");
-        for viewer in [None, Some("ann"), Some("bob"), None] {
-            assert_eq!(bench.offer(viewer, || ()).await, Some(Code::CredentialsRejected));
+        for asker in [None, Some(("one", "ann")), Some(("two", "bob")), None] {
+            assert_eq!(bench.offer(asker, || ()).await, Some(Code::CredentialsRejected));
         }
         assert_eq!(bench.offers(), 1);
         assert!(bench.credential.rejection().is_some());
         std::fs::write(&bench.path, "good").unwrap();
-        assert_eq!(bench.offer(Some("ann"), || ()).await, None);
+        assert_eq!(bench.offer(Some(("one", "ann")), || ()).await, None);
         assert!(bench.credential.rejection().is_none());
     }
 
     #[tokio::test]
-    async fn a_proof_that_was_good_is_bad_for_one_viewer_alone_until_there_are_two() {
+    async fn a_proof_that_was_good_is_doubted_step_by_step() {
         let bench = Bench::new("good", "good");
-        assert_eq!(bench.offer(Some("ann"), || ()).await, None);
-        for _ in 0..3 {
-            assert_eq!(bench.offer(Some("refused"), || ()).await, Some(Code::CredentialsRejected));
+        assert_eq!(bench.offer(Some(("one", "ann")), || ()).await, None);
+        // An embed whose values the vendor refuses, whoever looks: the others go on.
+        for (viewer, offers) in [("ann", 2), ("ann", 2), ("bob", 3), ("cid", 3), ("ann", 3)] {
+            assert_eq!(bench.offer(Some(("refused", viewer)), || ()).await, Some(Code::CredentialsRejected));
+            assert_eq!((bench.offers(), bench.credential.rejection().is_some()), (offers, false), "{viewer}");
         }
-        assert_eq!((bench.offers(), bench.credential.rejection().is_some()), (2, false));
-        assert_eq!(bench.offer(Some("ann"), || ()).await, None);
+        assert_eq!(bench.offer(Some(("one", "ann")), || ()).await, None);
         let bench = Bench { good: "another", ..bench };
-        for (viewer, offers) in [("ann", 4), ("ann", 4), ("bob", 5), ("cid", 5), ("ann", 5)] {
-            assert_eq!(bench.offer(Some(viewer), || ()).await, Some(Code::CredentialsRejected));
-            assert_eq!(bench.offers(), offers, "{viewer}");
+        // One viewer alone, whatever she looks at, proves nothing; two of them, at two embeds, do.
+        for (embed, viewer, offers) in [
+            ("one", "ann", 5),
+            ("two", "ann", 5),
+            ("one", "bob", 6),
+            ("one", "cid", 6),
+            ("two", "cid", 7),
+            ("three", "dan", 7),
+        ] {
+            assert_eq!(bench.offer(Some((embed, viewer)), || ()).await, Some(Code::CredentialsRejected));
+            assert_eq!(bench.offers(), offers, "{embed} {viewer}");
         }
         assert!(bench.credential.rejection().is_some());
     }

@@ -11,7 +11,7 @@ pub mod power_bi;
 #[cfg(test)]
 pub mod scripted;
 
-pub use credential::{Credential, Proof};
+pub use credential::{Asker, Credential, Proof};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +36,8 @@ pub enum Vendor {
 
 /// What a viewer token is minted for.
 pub struct Mint<'a> {
+    /// The embed's name.
+    pub embed: &'a str,
     /// The thing that is shown.
     pub item: &'a Item,
     /// What the vendor said of it.
@@ -145,7 +147,7 @@ impl Vendor {
                 power_bi.mint(service, item, mint, urgency).await
             }
             (Vendor::BoldBi(bold_bi), Item::BoldBi(item), None) => {
-                bold_bi.mint(item, mint.viewer, urgency).await.map_err(MintFault::Other)
+                bold_bi.mint(item, mint, urgency).await.map_err(MintFault::Other)
             }
             #[cfg(test)]
             (Vendor::Scripted(scripted), Item::PowerBi(item), Some(service)) => {

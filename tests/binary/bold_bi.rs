@@ -11,6 +11,7 @@ use crate::power_bi::{check, fails};
 use crate::support::bold_bi::{BoldBi, VIEWER, server};
 use crate::support::config::Files;
 use crate::support::http::send;
+use crate::support::power_bi::asked;
 use crate::support::process::Ended;
 use crate::support::sidecar::{JSON, PROOF};
 use crate::support::{PATIENCE, Sidecar, Vendor, run};
@@ -253,4 +254,40 @@ fn rank_4_row_60_nothing_of_a_viewer_in_a_query_is_written_down() {
     nothing_is_written_down(
         "flow: signed_query, retry: {attempts: 2, max_backoff: 10ms}, timeouts: {connect: 1s, request: 2s}",
     );
+}
+
+/// What of the viewer the older options have no word for.
+#[test]
+fn the_token_command_takes_roles_and_attributes() {
+    let vendor = Vendor::start();
+    let mut bold = BoldBi::of(&vendor);
+    let values = "custom_attributes: {region: viewer.attributes.region, team: viewer.roles}";
+    bold.embed = bold.embed.replace("custom_attributes: {region: viewer.value}", values);
+    let sidecar = Sidecar::of(bold.files(&vendor), &[]).ready();
+    let url = format!("http://{}", sidecar.listen);
+    let ask = |more: &[&str]| run(&[&["token", "sales", "--url", &url, "--viewer-id", VIEWER][..], more].concat(), []);
+    let ended = ask(&["--attribute", "region=a=b", "--role", "y", "--role", "x"]);
+    assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{ended:?}");
+    let bodies: Vec<_> =
+        asked(&vendor, Operation::BoldBiAuthorize).into_iter().filter_map(|entry| entry.body).collect();
+    let expected = json!([{"name": "region", "value": "a=b"}, {"name": "team", "value": ["x", "y"]}]);
+    assert_eq!(bodies.iter().map(|body| &body["customattributes"]).collect::<Vec<_>>(), [&expected]);
+    assert_eq!(ask(&["--role", "x"]).code, Some(1), "an attribute is missing");
+    for wrong in [&["--attribute", "region"][..], &["--attribute", "region=a", "--attribute", "region=b"]] {
+        assert_eq!(ask(wrong).code, Some(2), "{wrong:?}");
+    }
+}
+
+/// A gauge that nobody moves any more would raise the alarm for ever.
+#[test]
+fn an_upstream_that_becomes_one_of_bold_bi_has_no_service_token_to_expire() {
+    const EXPIRY: &str = "sidemint_service_token_expiry_timestamp_seconds{upstream=\"acme\"}";
+    let vendor = Vendor::start();
+    let sidecar = Sidecar::start(&vendor).ready();
+    assert!(sidecar.look("/metrics").text().contains(EXPIRY));
+    sidecar.files.write("secret", &vendor.boldbi().embed_secret);
+    sidecar.files.write("config.yaml", &BoldBi::of(&vendor).text(&sidecar.files));
+    sidecar.process.signal(Signal::HUP);
+    sidecar.until("/status", |reply| reply.text().contains("none needed"));
+    assert!(!sidecar.look("/metrics").text().contains(EXPIRY));
 }

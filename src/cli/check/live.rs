@@ -148,7 +148,7 @@ impl Walk<'_> {
     pub(super) async fn try_mint(&self, embed: &Embed, details: Option<&Details>) -> Result<(), Fault> {
         let viewer = self.viewer(embed);
         check_viewer(embed, &viewer)?;
-        let mint = Mint { item: &embed.item, details, viewer: &viewer };
+        let mint = Mint { embed: &embed.name, item: &embed.item, details, viewer: &viewer };
         let minted = self.vendor.mint(self.service.as_ref(), &mint, Urgency::Waited).await?;
         warn_of_token(embed, &minted);
         Ok(())

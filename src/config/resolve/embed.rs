@@ -35,7 +35,7 @@ pub(super) fn resolve(
     }?;
     let upstream = Arc::clone(upstreams.get(&given.upstream.value)?);
     if let (Item::BoldBi(item), System::BoldBi(system)) = (&item, &upstream.system) {
-        bold_bi::check_flow(item, system.flow, given, &mut section);
+        bold_bi::check_flow(item, system, given, &mut section);
     }
     (problems.0.len() == before).then(|| Embed { name: name.to_owned(), upstream, item, min_ttl, stale_until })
 }

@@ -16,10 +16,10 @@ mod wire;
 
 use std::sync::Arc;
 
-use super::Minted;
-use super::credential::Credential;
+use super::credential::{Asker, Credential};
+use super::{Mint, Minted};
 use crate::config::{self, BoldBiItem, Flow};
-use crate::model::{Clock, Code, Fault, Lifetime, Secret, Urgency, Viewer};
+use crate::model::{Clock, Code, Fault, Lifetime, Secret, Urgency};
 use crate::upstream::{Client, Reply};
 pub(super) use page::block;
 pub use posted::check_posted;
@@ -56,8 +56,10 @@ impl BoldBi {
         self.client.call(&wire::front_page_call(&self.config), Urgency::Ahead, any).await
     }
 
-    pub(super) async fn mint(&self, item: &BoldBiItem, viewer: &Viewer, urgency: Urgency) -> Result<Minted, Fault> {
+    pub(super) async fn mint(&self, item: &BoldBiItem, mint: &Mint<'_>, urgency: Urgency) -> Result<Minted, Fault> {
+        let viewer = mint.viewer;
         let values = &values::of(item, viewer)?;
+        let asker = Asker { embed: mint.embed, viewer: &viewer.id };
         let attempt = |secret: Arc<Secret>| async move {
             // A nonce is taken once, also where its answer was lost: each attempt has a new one.
             let make = || match self.config.flow {
@@ -69,7 +71,7 @@ impl BoldBi {
             };
             self.client.call_anew(make, urgency, |answer| reply::authorized(answer, viewer)).await
         };
-        let minted = self.credential.offer_for(Some(&viewer.id), attempt).await?;
+        let minted = self.credential.offer_for(Some(asker), attempt).await?;
         let lifetime = match item.lifetime {
             Some(most) => Lifetime::new(minted.lifetime.start(), minted.lifetime.ttl().min(most)),
             None => minted.lifetime,

@@ -40,9 +40,9 @@ pub(super) fn refusal(reply: &Reply, body: &Value, viewer: &Viewer) -> Fault {
 }
 
 const TROUBLE: &str = "is in trouble";
-const SECRET: &str = "rejected the embed secret: check that it is the one of this site, flow (signed_query is for servers \
-                      before v14.1) and the clock of this machine; one that is lost is replaced at Settings > Embed > \
-                      Regenerate, for all who use it";
+const SECRET: &str = "rejected the embed secret or the signature: check that it is the secret of this site, flow \
+                      (signed_query is for servers before v14.1), signed_text and the clock of this machine; a secret \
+                      that is lost is replaced at Settings > Embed > Regenerate, for all who use it";
 const ACCESS: &str = "denied access: give the viewer or the group of the embed access to the dashboard there (Manage \
                       permissions)";
 const VIEWER: &str = "does not know the viewer: the e-mail address must be that of a user there, unless \

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{Environment, Item, System};
-use crate::model::{Moment, Token};
+use crate::model::{Moment, Token, Viewer};
 use crate::upstream::{Call, Reply};
 use crate::vendor::Beside;
 
@@ -387,6 +387,28 @@ fn a_viewer_cannot_bring_the_secret_into_disrepute() {
         Viewer { attributes: [("a".to_owned(), text())].into(), ..usual },
     ] {
         assert_eq!(code(&viewer), Code::Rejected);
+    }
+}
+
+#[test]
+fn a_redirect_is_named_by_its_host_if_it_has_one() {
+    let told = |location: &str| {
+        let mut reply = reply(302, "");
+        reply.headers.insert("location", location.parse().unwrap());
+        let fault = reply::authorized(&reply, &viewer("ann")).err().unwrap();
+        assert_eq!(fault.code(), Code::Malformed);
+        fault.detail().to_owned()
+    };
+    for (location, host) in [
+        ("https://other.example/x", "other.example"),
+        ("https://user:pass@other.example:99/", "other.example:99"),
+        ("//u:p@other.example/x", "other.example"),
+    ] {
+        assert!(told(location).contains(&format!("redirects to {host},")), "{}", told(location));
+        assert!(!told(location).contains('@'));
+    }
+    for location in ["login", "/login", "javascript:alert(1)", "../x", ""] {
+        assert!(told(location).contains("redirects, which is not followed"), "{}", told(location));
     }
 }
 

@@ -99,7 +99,7 @@ pub fn check_values(item: &BoldBiItem, site: &BoldBi, viewer: &Viewer) -> Result
     }
     let user = values.group_access.map(|(_, user)| user);
     if ![Some(values.email), user].into_iter().flatten().all(|text| site.signed_text.carries(text)) {
-        return Err(Fault::new(Code::InvalidViewer, AMBIGUOUS));
+        return Err(Fault::new(Code::InvalidViewer, format!("who looks {AMBIGUOUS}")));
     }
     let attributes = values.custom_attributes.iter().map(|filled| (filled, MintedAs::Attribute));
     let filters = values.datasource_filters.iter().chain(&values.dashboard_parameters);
@@ -126,11 +126,11 @@ impl Filled<'_> {
             );
         }
         if !texts.iter().all(|text| site.signed_text.carries(text)) {
-            return Err(Fault::new(Code::InvalidViewer, AMBIGUOUS));
+            return refused(AMBIGUOUS);
         }
         Ok(())
     }
 }
 
-const AMBIGUOUS: &str = "a value that goes into the signed query holds one of & # % +, which mean something else once \
-                         decoded (see signed_text)";
+const AMBIGUOUS: &str =
+    "holds one of & # % +, which mean something else in a query that is signed decoded (signed_text)";

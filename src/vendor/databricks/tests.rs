@@ -165,7 +165,7 @@ fn rows_12_13_14_every_field_of_token_info_goes_on() {
 fn row_15_values_are_encoded_without_ambiguity() {
     let item = crate::config::Item::Databricks { dashboard_id: "01f1".into() };
     let viewer = Viewer { id: "v/1".into(), value: Some("a b&c=é+~".into()), ..Viewer::default() };
-    let mint = Mint { item: &item, details: None, viewer: &viewer };
+    let mint = Mint { embed: "e", item: &item, details: None, viewer: &viewer };
     let call = token_info_call(&Token::new("t"), Some("123"), &mint).unwrap();
     assert_eq!(
         call.path,

@@ -52,7 +52,7 @@ fn call(item: &Item, reports: &[Report], roles: &[&str]) -> (String, Value, crat
     let roles = roles.iter().map(ToString::to_string).collect();
     let Item::PowerBi(inner) = item else { panic!("another kind") };
     let viewer = &Viewer { id: "u-1".into(), value: Some("emea".into()), roles, ..Viewer::default() };
-    let mint = Mint { item, details: None, viewer };
+    let mint = Mint { embed: "e", item, details: None, viewer };
     let call = wire::generate_call(&Token::new("service"), inner, reports, &mint).unwrap();
     let body = serde_json::from_slice(&call.body).unwrap();
     (call.path.clone(), body, call)
@@ -143,7 +143,7 @@ fn an_identity_is_never_left_out() {
     let item = item("report_id: r, rls: {username: viewer.value}");
     let Item::PowerBi(inner) = &item else { panic!("another kind") };
     let viewer = Viewer { id: "u".into(), ..Viewer::default() };
-    let mint = Mint { item: &item, details: None, viewer: &viewer };
+    let mint = Mint { embed: "e", item: &item, details: None, viewer: &viewer };
     let refused = wire::generate_call(&Token::new("service"), inner, &[], &mint).err().unwrap();
     assert_eq!(refused.code(), Code::InvalidViewer);
 }
@@ -211,7 +211,7 @@ fn roles_that_a_paginated_report_cannot_have_are_not_dropped() {
     let item = item("report_id: r, rls: {username: viewer.id, roles: [C]}");
     let Item::PowerBi(inner) = &item else { panic!("another kind") };
     let viewer = Viewer { id: "u".into(), ..Viewer::default() };
-    let mint = Mint { item: &item, details: None, viewer: &viewer };
+    let mint = Mint { embed: "e", item: &item, details: None, viewer: &viewer };
     let refused = wire::generate_call(&Token::new("service"), inner, &[report("r", None)], &mint).err().unwrap();
     assert!(refused.code() == Code::Rejected && refused.detail().contains("dataset_ids"));
 }

@@ -248,6 +248,22 @@ fn a_url_ends_where_the_application_does() {
 }
 
 #[test]
+fn a_signed_query_is_one_text() {
+    let keys = "datasource_filters: [{name: a, value: viewer.id}], dashboard_parameters: [{name: A, value: viewer.id}]";
+    refuses_when_signed(keys, "dashboard_parameters");
+    takes(GOOD, &format!(", {keys}"));
+    let decoded = format!("{GOOD}, flow: signed_query, signed_text: decoded");
+    for (keys, key) in [
+        ("custom_attributes: {a: {fixed: R&D}}", "custom_attributes"),
+        ("anonymous_group: Pub & lic", "anonymous_group"),
+        ("group_access: {provider: a+b}", "group_access"),
+    ] {
+        refuses(&decoded, &format!("dashboard_id: d, {keys}"), &format!("embeds.sales.{key}"), "");
+        takes(&format!("{GOOD}, flow: signed_query"), &format!(", {keys}"));
+    }
+}
+
+#[test]
 fn what_is_empty_is_left_out() {
     refuses_embed("anonymous_group: ''", "anonymous_group", "is empty");
     refuses_embed("group_access: {provider: ' '}", "group_access", "empty provider");

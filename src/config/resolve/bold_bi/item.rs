@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::file::{self, At};
 use crate::config::resolve::url::is_id;
 use crate::config::resolve::{Section, foreign};
-use crate::config::{BoldBiItem, Flow, GroupAccess, Item, MintedAs, Origin, Parameter, ViewerField};
+use crate::config::{BoldBi, BoldBiItem, Flow, GroupAccess, Item, MintedAs, Origin, Parameter, ViewerField};
 
 /// With a shorter one each viewer's token would be minted again and again; no token is kept longer.
 const LIVES: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(24 * 3600);
@@ -82,14 +82,22 @@ fn check_texts(given: &file::Embed, section: &mut Section<'_>) {
 }
 
 /// How the older flow writes a list for a dashboard's parameter is told nowhere.
-pub(in crate::config) fn check_flow(item: &BoldBiItem, flow: Flow, given: &file::Embed, section: &mut Section<'_>) {
+pub(in crate::config) fn check_flow(item: &BoldBiItem, site: &BoldBi, given: &file::Embed, section: &mut Section<'_>) {
     let beyond =
         |parameter: &Parameter| is_list(&parameter.value) || parameter.operator.is_some_and(|word| word != "=");
-    if flow == Flow::SignedQuery && item.dashboard_parameters.iter().any(beyond) {
+    if site.flow == Flow::SignedQuery && item.dashboard_parameters.iter().any(beyond) {
         let place = given.dashboard_parameters.as_ref().map(At::place);
         let message = "with flow signed_query each must be a single value: no list, and no operator but =";
         section.add(place, "dashboard_parameters", message);
     }
+    let group = item.anonymous_group.as_deref().filter(|group| !site.signed_text.carries(group));
+    let provider = item.group_access.as_ref().filter(|access| !site.signed_text.carries(&access.provider));
+    for (key, is_wrong) in [("anonymous_group", group.is_some()), ("group_access", provider.is_some())] {
+        if is_wrong {
+            section.add(None, key, "holds one of & # % +, which mean something else with signed_text: decoded");
+        }
+    }
+    check_one_query(item, site, given, section);
     let (attributes, filters) = (given.custom_attributes.as_ref(), given.datasource_filters.as_ref());
     let parameters = given.dashboard_parameters.as_ref().map(At::place);
     let named = [
@@ -98,13 +106,27 @@ pub(in crate::config) fn check_flow(item: &BoldBiItem, flow: Flow, given: &file:
         ("dashboard_parameters", parameters, MintedAs::Filter, &item.dashboard_parameters),
     ];
     for (key, place, minted_as, parameters) in named {
-        if !parameters.iter().all(|parameter| is_sound(&parameter.value, flow, minted_as)) {
+        if !parameters.iter().all(|parameter| is_sound(&parameter.value, site, minted_as)) {
             section.add(
                 place,
                 key,
-                "a fixed value is empty, or holds what Bold BI takes for an operator or a delimiter",
+                "a fixed value is empty, or holds what Bold BI takes for an operator or, in a signed query, a delimiter",
             );
         }
+    }
+}
+
+/// In a signed query filters and parameters are one text.
+fn check_one_query(item: &BoldBiItem, site: &BoldBi, given: &file::Embed, section: &mut Section<'_>) {
+    let filters: BTreeSet<String> = item.datasource_filters.iter().map(|filter| filter.name.to_lowercase()).collect();
+    let is_there = |parameter: &Parameter| filters.contains(&parameter.name.to_lowercase());
+    if site.flow == Flow::SignedQuery && item.dashboard_parameters.iter().any(is_there) {
+        let place = given.dashboard_parameters.as_ref().map(At::place);
+        section.add(
+            place,
+            "dashboard_parameters",
+            "has a name of datasource_filters, which are the same in a signed query",
+        );
     }
 }
 
@@ -123,9 +145,12 @@ fn check_names(item: &BoldBiItem, given: &file::Embed, section: &mut Section<'_>
     }
 }
 
-fn is_sound(value: &Origin, flow: Flow, minted_as: MintedAs) -> bool {
+fn is_sound(value: &Origin, site: &BoldBi, minted_as: MintedAs) -> bool {
     let Origin::Fixed(texts) = value else { return true };
-    !texts.is_empty() && texts.iter().all(|text| !text.is_empty() && flow.carries(minted_as, is_list(value), text))
+    let is_sound = |text: &String| {
+        !text.is_empty() && site.flow.carries(minted_as, is_list(value), text) && site.signed_text.carries(text)
+    };
+    !texts.is_empty() && texts.iter().all(is_sound)
 }
 
 fn is_list(value: &Origin) -> bool {
