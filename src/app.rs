@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::api::{self, Caller, Recent, Show, Site, Snapshot};
+use crate::api::{self, Caller, Passage, Recent, Show, Site, Snapshot};
 use crate::config::{self, Config, Environment};
 use crate::edge::guard::Rules;
 use crate::edge::{Answer, Limits, Listener, Request, serve};
@@ -18,7 +18,10 @@ use crate::limit::Limiters;
 use crate::model::Clock;
 use crate::secrets::Vault;
 use crate::telemetry::{Audit, Metrics};
-use crate::tokens::{DetailsSource, Embed, IdRules, ItemDetails, ServiceSource, ServiceTokens, Upstream, ViewerTokens};
+use crate::tokens::{
+    Bearer, DetailsSource, Embed, IdRules, ItemDetails, NarrowedTokens, Narrowing, ServiceSource, ServiceTokens,
+    Upstream, ViewerTokens,
+};
 use crate::vendor::needs_details;
 use workshop::Workshop;
 pub use workshop::vendors;
@@ -50,6 +53,8 @@ struct Parts {
     vault: Vault,
     service_keeper: Arc<Keeper<ServiceSource>>,
     details_keeper: Arc<Keeper<DetailsSource>>,
+    narrowed: NarrowedTokens,
+    tasks: Tasks,
 }
 
 impl App {
@@ -66,8 +71,10 @@ impl App {
             vault: Vault::new(clock.clone(), tasks.clone(), metrics.clone(), environment),
             service_keeper: ServiceTokens::keeper(clock.clone(), tasks.clone()),
             details_keeper: ItemDetails::keeper(clock.clone(), tasks.clone()),
+            narrowed: NarrowedTokens::new(clock.clone(), tasks.clone()),
             metrics: metrics.clone(),
             clock: clock.clone(),
+            tasks: tasks.clone(),
         };
         let shared = config.server.workers > 1;
         let bind = |address: &SocketAddr| Listener::bind(*address, shared);
@@ -245,7 +252,14 @@ impl Parts {
                 .unwrap_or_else(|| Arc::new(Show::new(Arc::new(self.embed(embed, upstream)))));
             Some((name.clone(), show))
         });
+        let mut routes = HashMap::new();
+        for (name, route) in &config.routes {
+            let same = old.and_then(|old| old.routes.get(name)).filter(|old| old.config == *route);
+            let Some(upstream) = upstreams.get(&route.upstream.name) else { continue };
+            routes.insert(name.clone(), self.passage(route, upstream, same)?);
+        }
         Ok(Snapshot {
+            routes,
             rules: Rules::new(addresses, &server.allowed_hosts, &server.allowed_origins, server.allow_forwarded),
             embeds: embeds.collect::<HashMap<_, _>>(),
             ids,
@@ -259,6 +273,27 @@ impl Parts {
         let details = needs_details(&config.item)
             .then(|| ItemDetails::new(Arc::clone(upstream), Arc::clone(config), Arc::clone(&self.details_keeper)));
         Embed::new(Arc::clone(config), Arc::clone(upstream), self.metrics.embed(&config.name), details)
+    }
+
+    fn passage(
+        &self,
+        config: &Arc<config::Route>,
+        upstream: &Arc<Upstream>,
+        same: Option<&Arc<Passage>>,
+    ) -> Result<Arc<Passage>, String> {
+        let upstream = Arc::clone(upstream);
+        let bearer = match &config.audience {
+            None => Bearer::Service(upstream),
+            Some(audience) => {
+                let narrowing = Narrowing { audience: Some(audience.clone()), scope: None };
+                Bearer::Narrowed(self.narrowed.of(&upstream, narrowing))
+            }
+        };
+        if let Some(same) = same.filter(|same| same.bearer.is(&bearer)) {
+            return Ok(Arc::clone(same));
+        }
+        let passage = Passage::new(config, bearer, self.metrics.route(&config.name), &self.tasks);
+        passage.map(Arc::new).map_err(|error| format!("routes.{}: {error}", config.name))
     }
 
     async fn id_rules(&self, config: &Config, old: Option<&Snapshot>) -> Result<Arc<IdRules>, String> {

@@ -4,7 +4,6 @@
 
 pub mod admin;
 mod databricks_metadata;
-#[cfg(test)]
 mod proxy;
 mod recent;
 mod route;
@@ -30,6 +29,7 @@ use crate::secrets::SecretLease;
 use crate::telemetry::audit::{Entry, Subject};
 use crate::telemetry::{Audit, Metrics};
 use crate::tokens::{IdRules, Upstream, ViewerTokens};
+pub use proxy::Passage;
 pub use recent::Recent;
 use route::Route;
 pub use viewer_token::Show;
@@ -69,6 +69,8 @@ pub struct Snapshot {
     /// By name.
     pub embeds: HashMap<String, Arc<Show>>,
     /// By name.
+    pub routes: HashMap<String, Arc<Passage>>,
+    /// By name.
     pub upstreams: BTreeMap<String, Arc<Upstream>>,
     /// What becomes of viewer ids.
     pub ids: Arc<IdRules>,
@@ -90,6 +92,13 @@ impl Caller {
             Caller::Secret(secret) => Some(secret),
             Caller::Anyone | Caller::Header => None,
         }
+    }
+}
+
+impl Snapshot {
+    /// Whether the path is of a route that asks callers for nothing.
+    fn is_open_route(&self, path: &str) -> bool {
+        route::proxied(path).and_then(|name| self.routes.get(name)).is_some_and(|route| !route.config.require_header)
     }
 }
 
@@ -138,6 +147,14 @@ fn dispatch(site: &Arc<Site>, snapshot: Arc<Snapshot>, request: Request, begin: 
             Some(show) => viewer_token::handle(site, &snapshot, show, request, begin, peer, form),
             None => {
                 let fault = Fault::new(Code::UnknownEmbed, "the config has no embed of this name");
+                site.note(&fault, None, None, begin, peer);
+                Answer::Ready(respond::problem(&fault))
+            }
+        },
+        Ok(Route::Proxy(route)) => match snapshot.routes.get(route) {
+            Some(passage) => proxy::handle(site, passage, request, begin, peer),
+            None => {
+                let fault = Fault::new(Code::UnknownRoute, "the config has no route of this name");
                 site.note(&fault, None, None, begin, peer);
                 Answer::Ready(respond::problem(&fault))
             }
@@ -216,6 +233,7 @@ fn guard<'a>(snapshot: &Snapshot, request: &'a Request) -> Result<Pass<'a>, Faul
         // An SDK cannot send our header; its own, which no simple request forgery can set either, stands in
         // its place.
         _ if route::is_databricks_metadata(request.uri().path()) => check(snapshot, request, &Proof::None),
+        _ if snapshot.is_open_route(request.uri().path()) => check(snapshot, request, &Proof::None),
         Caller::Anyone => check(snapshot, request, &Proof::None),
         Caller::Header => check(snapshot, request, &Proof::Header),
         Caller::Secret(secret) => check(snapshot, request, &Proof::Secret(&secret.accepted()?)),

@@ -13,6 +13,8 @@ pub(super) enum Route<'a> {
     ViewerToken(&'a str, Form),
     /// `GET /v1/upstreams/{upstream}/databricks-metadata`
     DatabricksMetadata(&'a str),
+    /// `ANY /proxy/{route}/{path}`
+    Proxy(&'a str),
     /// `GET /openapi.json`
     OpenApi,
 }
@@ -47,6 +49,9 @@ pub(super) fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Lost
     if path == "/openapi.json" {
         return if method == Method::GET { Ok(Route::OpenApi) } else { Err(Lost::wrong_method("GET")) };
     }
+    if let Some(route) = proxied(path) {
+        return Ok(Route::Proxy(route));
+    }
     if let Some(upstream) = databricks_metadata(path) {
         let is_get = method == Method::GET;
         return if is_get { Ok(Route::DatabricksMetadata(upstream)) } else { Err(Lost::wrong_method("GET")) };
@@ -66,6 +71,11 @@ pub(super) fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Lost
 fn databricks_metadata(path: &str) -> Option<&str> {
     let upstream = path.strip_prefix("/v1/upstreams/")?.strip_suffix("/databricks-metadata")?;
     (!upstream.contains('/')).then_some(upstream)
+}
+
+/// The route that a path goes through, if it goes through one.
+pub(super) fn proxied(path: &str) -> Option<&str> {
+    path.strip_prefix("/proxy/")?.split_once('/').map(|(route, _)| route)
 }
 
 /// Whether Databricks' SDKs ask here.

@@ -56,7 +56,7 @@ struct CacheStatus {
 #[derive(Serialize)]
 struct ErrorStatus {
     at: String,
-    embed: String,
+    of: String,
     code: &'static str,
     detail: String,
     times: u64,
@@ -71,7 +71,7 @@ fn status(site: &Site, snapshot: &Snapshot) -> Status {
     let (viewer_tokens, bytes) = site.tokens.size();
     let errors = site.recent.list().into_iter().map(|failure| ErrorStatus {
         at: rfc3339(failure.at),
-        embed: failure.embed,
+        of: failure.of,
         code: failure.fault.code().as_str(),
         detail: failure.fault.detail().to_owned(),
         times: failure.times,
@@ -156,12 +156,12 @@ pub(super) fn page(site: &Site, snapshot: &Snapshot) -> String {
         [status.cache.viewer_tokens.to_string(), size(status.cache.bytes), size(status.cache.max_bytes)].to_vec();
     table(&mut page, "Cache", &["viewer tokens", "memory", "bound"], std::iter::once(cache));
     let error = |e: &ErrorStatus| {
-        [e.at.clone(), e.embed.clone(), e.code.to_owned(), e.times.to_string(), e.detail.clone()].to_vec()
+        [e.at.clone(), e.of.clone(), e.code.to_owned(), e.times.to_string(), e.detail.clone()].to_vec()
     };
     table(
         &mut page,
         "Last errors",
-        &["last seen", "embed", "code", "times", "what to do"],
+        &["last seen", "of", "code", "times", "what to do"],
         status.recent_errors.iter().map(error),
     );
     page.push_str("<footer><a href=\"/metrics\">metrics</a> · <code>curl -H 'Accept: application/json'</code> gives this page as JSON</footer></main>");

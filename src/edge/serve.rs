@@ -77,13 +77,14 @@ fn draining() -> Response {
 /// Serves one connection over anything that reads and writes.
 pub async fn connection<IO, H>(io: IO, header_timeout: Duration, stop: Stop, handler: H)
 where
-    IO: AsyncRead + AsyncWrite + Unpin + 'static,
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Request) -> Answer,
 {
     let progress = Progress::default();
     let service = Service::new(handler, progress.clone());
     let io = TokioIo::new(Watched::new(io, progress.clone()));
-    let mut connection = pin!(http1::Builder::new().max_buf_size(MAX_HEAD).serve_connection(io, service));
+    let mut connection =
+        pin!(http1::Builder::new().max_buf_size(MAX_HEAD).serve_connection(io, service).with_upgrades());
     let mut stopping = pin!(stop.begun());
     let mut giving_up = pin!(stop.forced());
     let mut deadline = pin!(sleep_until(Instant::now() + header_timeout));
