@@ -129,7 +129,7 @@ impl Site {
 pub fn handle(site: &Arc<Site>, request: Request, peer: SocketAddr) -> Answer {
     let snapshot = site.snapshot();
     let begin = site.clock.now();
-    let origin = match guard(&snapshot, &request) {
+    let origin = match guard(&snapshot, &request, peer) {
         Ok(Pass::Through { origin }) => origin.cloned(),
         Ok(Pass::Preflight(origin)) => return Answer::Ready(preflight(origin)),
         Err(fault) => return refuse(site, snapshot, request, fault, begin, peer),
@@ -228,11 +228,11 @@ fn refusal(fault: &Fault) -> Response {
     response
 }
 
-fn guard<'a>(snapshot: &Snapshot, request: &'a Request) -> Result<Pass<'a>, Fault> {
+fn guard<'a>(snapshot: &Snapshot, request: &'a Request, peer: SocketAddr) -> Result<Pass<'a>, Fault> {
     match &snapshot.caller {
-        // An SDK cannot send our header; its own, which no simple request forgery can set either, stands in
-        // its place.
-        _ if route::is_databricks_metadata(request.uri().path()) => check(snapshot, request, &Proof::None),
+        _ if databricks_metadata::does_without_proof(request.uri().path(), peer.ip()) => {
+            check(snapshot, request, &Proof::None)
+        }
         _ if snapshot.is_open_route(request.uri().path()) => check(snapshot, request, &Proof::None),
         Caller::Anyone => check(snapshot, request, &Proof::None),
         Caller::Header => check(snapshot, request, &Proof::Header),
