@@ -55,6 +55,7 @@ impl App {
         let snapshot = parts.snapshot(Arc::new(config), &addresses, None).await?;
         let config = Arc::clone(&snapshot.config);
         let site = Arc::new(Site {
+            narrowed: Arc::clone(&parts.narrowed),
             tokens: ViewerTokens::new(&config.cache, clock.clone(), tasks.clone()),
             audit: if config.log.audit { Audit::to_stderr() } else { Audit::off() },
             stop: tasks.stop().clone(),

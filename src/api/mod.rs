@@ -4,9 +4,11 @@
 
 pub mod admin;
 mod databricks_metadata;
+mod json;
 mod proxy;
 mod recent;
 mod route;
+mod service_token;
 mod status;
 mod viewer_token;
 
@@ -28,7 +30,7 @@ use crate::model::{Clock, Code, Fault, Moment};
 use crate::secrets::SecretLease;
 use crate::telemetry::audit::{Entry, Subject};
 use crate::telemetry::{Audit, Metrics};
-use crate::tokens::{IdRules, Upstream, ViewerTokens};
+use crate::tokens::{IdRules, NarrowedTokens, Upstream, ViewerTokens};
 pub use proxy::Passage;
 pub use recent::Recent;
 use route::Route;
@@ -42,6 +44,8 @@ pub struct Site {
     pub clock: Clock,
     /// The cache.
     pub tokens: ViewerTokens,
+    /// Service tokens that are good for less.
+    pub narrowed: Arc<NarrowedTokens>,
     /// The counters.
     pub metrics: Metrics,
     /// The audit trail.
@@ -159,6 +163,10 @@ fn dispatch(site: &Arc<Site>, snapshot: Arc<Snapshot>, request: Request, begin: 
                 Answer::Ready(respond::problem(&fault))
             }
         },
+        Ok(Route::ServiceToken(upstream)) => {
+            let upstream = upstream.to_owned();
+            service_token::handle(site, snapshot, &upstream, request, begin, peer)
+        }
         Ok(Route::DatabricksMetadata(upstream)) => {
             databricks_metadata::handle(site, &snapshot, upstream, &request, begin, peer)
         }

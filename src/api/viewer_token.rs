@@ -2,7 +2,6 @@
 
 mod ask;
 mod authorize;
-mod json;
 mod reply;
 
 use std::net::SocketAddr;

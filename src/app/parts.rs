@@ -28,7 +28,7 @@ pub(super) struct Parts {
     vault: Vault,
     service_keeper: Arc<Keeper<ServiceSource>>,
     details_keeper: Arc<Keeper<DetailsSource>>,
-    narrowed: NarrowedTokens,
+    pub(super) narrowed: Arc<NarrowedTokens>,
     tasks: Tasks,
 }
 
@@ -39,7 +39,7 @@ impl Parts {
             vault: Vault::new(clock.clone(), tasks.clone(), metrics.clone(), environment),
             service_keeper: ServiceTokens::keeper(clock.clone(), tasks.clone()),
             details_keeper: ItemDetails::keeper(clock.clone(), tasks.clone()),
-            narrowed: NarrowedTokens::new(clock.clone(), tasks.clone()),
+            narrowed: Arc::new(NarrowedTokens::new(clock.clone(), tasks.clone())),
             metrics: metrics.clone(),
             clock: clock.clone(),
             tasks: tasks.clone(),

@@ -73,9 +73,7 @@ const HOP_BY_HOP: [&str; 9] = [
 /// The headers of a request, as far as they go to the target: without its credential, host and framing, which
 /// are put in last.
 pub(super) fn to_target(given: &HeaderMap) -> HeaderMap {
-    let named = Named::of(given);
-    let passes = |name: &str| is_passed(name) && !named.has(name);
-    let mut headers = filtered(given, passes);
+    let mut headers = trailers_to_target(given);
     // Trailers come to those who say that they take them (RFC 9110 section 10.1.4); that word is for one
     // connection, so this is ours.
     if lists(given.get_all(header::TE), "trailers") {
@@ -83,6 +81,12 @@ pub(super) fn to_target(given: &HeaderMap) -> HeaderMap {
         headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
     }
     headers
+}
+
+/// What comes after a body is held against the same list.
+pub(super) fn trailers_to_target(given: &HeaderMap) -> HeaderMap {
+    let named = Named::of(given);
+    filtered(given, |name| is_passed(name) && !named.has(name))
 }
 
 /// The headers of a response, as far as they go to the caller. The target's cookies are for a browser of its

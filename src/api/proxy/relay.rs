@@ -114,7 +114,7 @@ async fn take(passage: &Passage, body: Given) -> Result<(Sending, Option<Bytes>)
             Ok((Sending::Whole(Full::new(body.clone())), Some(body)))
         }
         Given::Streamed(body) => {
-            let body = Filtered::new(body, headers::to_target);
+            let body = Filtered::new(body, headers::trailers_to_target);
             Ok((Sending::Streamed(Box::pin(body), Upload::new()), None))
         }
     }
