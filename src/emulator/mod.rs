@@ -5,8 +5,8 @@
 //! vendor's behaviour is unknown, the choice is named beside the code.
 //!
 //! ```text
-//! server    connections, TLS, truncation and resets
-//!   ├─ control      /_emulator/…: journal, faults, loads
+//! server    connections, TLS, HTTP/2, truncation and resets
+//!   ├─ control      /_emulator/…: journal, faults, revocation, loads
 //!   ├─ journal      what was asked, without secrets
 //!   ├─ faults       what goes wrong on purpose
 //!   ├─ databricks   one workspace: tokens, tokeninfo, embedded dashboards
