@@ -148,6 +148,28 @@ class Walk:
             reply = self.send("GET", asked, headers, body)
             self.judge(what, operation, reply, lambda got, status=status: got == status)
 
+    def service_token(self, upstream, is_open):
+        """What apps call for the service token itself."""
+        path = "/v1/upstreams/{upstream}/token"
+        operation, target = self.document["paths"][path]["post"], path.format(upstream=upstream)
+        headers = {"Sidemint-Request": "true", "Content-Type": "application/json"}
+        schema = self.resolve(operation["requestBody"])["content"]["application/json"]["schema"]
+        refused = 422 if is_open else 404
+        for body in ({}, {"scope": "all-apis"}, {"audience": None}, {"scope": ""}, {"scope": " x"}, {"audience": "a  b"},
+                     {"audience": "\u00e9"}, {"scope": "x" * 1025}, {"scope": 5}, {"aud": "x"}, [], 5):
+            fits = is_open and self.matches(schema, body)
+            reply = self.send("POST", target, headers, body)
+            self.judge(f"service token {body}", operation, reply, lambda got, fits=fits: got == (200 if fits else refused))
+        for what, asked, sent, body, status in [
+                ("without a body", target, headers, b"", 200 if is_open else 404),
+                ("of no upstream", path.format(upstream="no-such-upstream"), headers, {}, 404),
+                ("of no JSON", target, headers, b"{", 400 if is_open else 404),
+                ("of text", target, {**headers, "Content-Type": "text/plain"}, {}, 415 if is_open else 404),
+                ("of a page", target, {**headers, "Origin": "https://evil.example"}, {}, 403),
+                ("without header", target, {"Content-Type": "application/json"}, {}, 403)]:
+            reply = self.send("POST", asked, sent, body)
+            self.judge(f"service token {what}", operation, reply, lambda got, status=status: got == status)
+
     def others(self):
         described = self.document["paths"]["/openapi.json"]["get"]
         self.judge("GET /openapi.json", described, self.send("GET", "/openapi.json", {"Sidemint-Request": "true"}))
@@ -198,7 +220,7 @@ def main():
     parser.add_argument("--url", required=True)
     parser.add_argument("--embed", required=True)
     parser.add_argument("--upstream", required=True, help="of the embed")
-    parser.add_argument("--databricks-host", help="the upstream is of Databricks, with this host, and open to SDKs")
+    parser.add_argument("--databricks-host", help="the upstream is of Databricks, with this host, and open to SDKs and callers")
     parser.add_argument("--boldbi", action="store_true", help="the embed is of Bold BI, for any viewer with a value")
     arguments = parser.parse_args()
     walk = Walk(arguments.url, arguments.embed)
@@ -207,6 +229,7 @@ def main():
     walk.others()
     walk.authorize(arguments.boldbi)
     walk.metadata(arguments.upstream, arguments.databricks_host)
+    walk.service_token(arguments.upstream, arguments.databricks_host is not None)
     print(json.dumps({"requests": walk.requests, "statuses": walk.statuses, "broken": walk.broken}))
 
 
