@@ -4,19 +4,18 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::ORIGIN;
 use serde::Serialize;
 
+use super::service_token::{note_grant, refuse};
 use super::{Site, Snapshot, route};
 use crate::config::{BaseUrl, System};
 use crate::edge::{Answer, Request, Response, body, respond};
 use crate::lease::Grant;
 use crate::model::{Code, Fault, Moment, Token};
-use crate::telemetry::audit::{self, Entry, Subject};
-use crate::tokens::Upstream;
+use crate::tokens::{Bearer, Upstream};
 
 const VERSION: &str = "x-databricks-metadata-version";
 const HOST: &str = "x-databricks-host";
@@ -48,11 +47,11 @@ pub(super) fn handle(
     if let Err(fault) = body::none(request.body()).and_then(|()| check_host(request.headers(), &upstream)) {
         return Answer::Ready(refuse(site, &upstream, &fault, peer));
     }
-    let site = Arc::clone(site);
+    let (site, bearer) = (Arc::clone(site), Bearer::Service(Arc::clone(&upstream)));
     Answer::later(async move {
         let token = tokio::select! {
             biased;
-            token = service_token(&upstream) => token,
+            token = bearer.token() => token,
             () = site.stop.forced() => Err(Fault::new(Code::Draining, "sidemint is stopping; ask the next one")),
         };
         match token {
@@ -118,19 +117,6 @@ fn names(asked: &str, host: &BaseUrl) -> bool {
     scheme == (if host.https { "https" } else { "http" }) && authority == host.authority
 }
 
-async fn service_token(upstream: &Upstream) -> Result<Grant<Token>, Fault> {
-    match &upstream.service {
-        Some(service) => service.token(Duration::ZERO).await,
-        None => Err(Fault::new(Code::Internal, "an upstream without service tokens was opened")),
-    }
-}
-
-fn refuse(site: &Site, upstream: &Upstream, fault: &Fault, peer: SocketAddr) -> Response {
-    let place = audit::upstream_place(&upstream.config.name);
-    site.note(fault, None, Some(Subject { place: &place, viewer: None, token: None }), site.clock.now(), peer);
-    respond::problem(fault)
-}
-
 fn grant_to(site: &Site, upstream: &Upstream, grant: &Grant<Token>, peer: SocketAddr) -> Response {
     #[derive(Serialize)]
     struct Reply<'a> {
@@ -138,15 +124,7 @@ fn grant_to(site: &Site, upstream: &Upstream, grant: &Grant<Token>, peer: Socket
         token_type: &'a str,
         expires_on: i64,
     }
-    let place = audit::upstream_place(&upstream.config.name);
-    site.audit.note(&Entry {
-        at: site.clock.now().unix_seconds(),
-        granted: true,
-        code: "service_token",
-        purpose: None,
-        subject: Some(Subject { place: &place, viewer: None, token: Some(grant.item.fingerprint()) }),
-        caller: peer.ip(),
-    });
+    note_grant(site, upstream, grant, peer);
     let reply =
         Reply { access_token: grant.item.expose(), token_type: "Bearer", expires_on: grant.lifetime.expires_at() };
     respond::content(200, "application/json", serde_json::to_vec(&reply).unwrap_or_default())

@@ -135,7 +135,7 @@ pub fn handle(site: &Arc<Site>, request: Request, peer: SocketAddr) -> Answer {
     let begin = site.clock.now();
     let origin = match guard(&snapshot, &request, peer) {
         Ok(Pass::Through { origin }) => origin.cloned(),
-        Ok(Pass::Preflight(origin)) => return Answer::Ready(preflight(origin)),
+        Ok(Pass::Preflight(origin)) => return Answer::Ready(preflight(&snapshot, &request, origin)),
         Err(fault) => return refuse(site, snapshot, request, fault, begin, peer),
     };
     let answer = dispatch(site, snapshot, request, begin, peer);
@@ -253,12 +253,19 @@ fn check<'a>(snapshot: &Snapshot, request: &'a Request, proof: &Proof<'_>) -> Re
 }
 
 /// What a browser of an allowed origin may send (Fetch standard, CORS protocol).
-fn preflight(origin: &HeaderValue) -> Response {
+fn preflight(snapshot: &Snapshot, request: &Request, origin: &HeaderValue) -> Response {
     let mut response = respond::content(204, "text/plain", "");
     let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
-    let allowed = HeaderValue::from_static("Content-Type, Sidemint-Request, Sidemint-Viewer, Sidemint-Viewer-Value");
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+    let passage = route::proxied(request.uri().path()).and_then(|name| snapshot.routes.get(name));
+    let (methods, names) = match passage {
+        Some(passage) => passage.preflight(request.headers()),
+        None => (
+            HeaderValue::from_static("GET, POST"),
+            HeaderValue::from_static("Content-Type, Sidemint-Request, Sidemint-Viewer, Sidemint-Viewer-Value"),
+        ),
+    };
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names);
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     readable_by(origin, response)
 }

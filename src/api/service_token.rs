@@ -117,7 +117,8 @@ fn is_plain(text: &str) -> bool {
     text.len() <= LONGEST && text.split(' ').all(is_word)
 }
 
-fn refuse(site: &Site, upstream: &Upstream, fault: &Fault, peer: SocketAddr) -> Response {
+/// A refusal, written down.
+pub(super) fn refuse(site: &Site, upstream: &Upstream, fault: &Fault, peer: SocketAddr) -> Response {
     let place = audit::upstream_place(&upstream.config.name);
     site.note(fault, None, Some(Subject { place: &place, viewer: None, token: None }), site.clock.now(), peer);
     respond::problem(fault)
@@ -132,17 +133,8 @@ fn grant_to(site: &Site, upstream: &Upstream, grant: &Grant<Token>, peer: Socket
         expires_at: String,
         refresh_in: u64,
     }
-    let now = site.clock.now();
-    let place = audit::upstream_place(&upstream.config.name);
-    site.audit.note(&Entry {
-        at: now.unix_seconds(),
-        granted: true,
-        code: "service_token",
-        purpose: None,
-        subject: Some(Subject { place: &place, viewer: None, token: Some(grant.item.fingerprint()) }),
-        caller: peer.ip(),
-    });
-    let left = grant.lifetime.remaining(now);
+    note_grant(site, upstream, grant, peer);
+    let left = grant.lifetime.remaining(site.clock.now());
     let reply = Reply {
         access_token: grant.item.expose(),
         token_type: "Bearer",
@@ -151,6 +143,19 @@ fn grant_to(site: &Site, upstream: &Upstream, grant: &Grant<Token>, peer: Socket
         refresh_in: refresh_in(left, grant.lifetime.ttl()).as_secs(),
     };
     respond::content(200, "application/json", serde_json::to_vec(&reply).unwrap_or_default())
+}
+
+/// Writes down that somebody has the token now.
+pub(super) fn note_grant(site: &Site, upstream: &Upstream, grant: &Grant<Token>, peer: SocketAddr) {
+    let place = audit::upstream_place(&upstream.config.name);
+    site.audit.note(&Entry {
+        at: site.clock.now().unix_seconds(),
+        granted: true,
+        code: "service_token",
+        purpose: None,
+        subject: Some(Subject { place: &place, viewer: None, token: Some(grant.item.fingerprint()) }),
+        caller: peer.ip(),
+    });
 }
 
 /// A new one is there once the last third of its life has begun; at half of what is left where that is over.

@@ -146,6 +146,11 @@ impl AllowRule {
         Ok(AllowRule { method: method.to_owned(), segments })
     }
 
+    /// The method that it lets through.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
     /// Whether it lets this request through. `GET` does not imply `HEAD`; letters are compared as they are.
     pub fn allows(&self, method: &str, path: PlainPath<'_>) -> bool {
         if self.method != method {

@@ -22,4 +22,5 @@ mod power_bi;
 mod probes;
 mod reload;
 mod secrets;
+mod service_token;
 mod vendor_faults;

@@ -83,6 +83,12 @@ pub(super) fn to_target(given: &HeaderMap) -> HeaderMap {
     headers
 }
 
+/// Of the headers that a page wants to send, those that go to the target.
+pub(super) fn passed_of(given: &HeaderMap) -> Vec<&str> {
+    let wanted = options(given.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS));
+    wanted.filter(|name| is_passed(&name.to_ascii_lowercase())).collect()
+}
+
 /// What comes after a body is held against the same list.
 pub(super) fn trailers_to_target(given: &HeaderMap) -> HeaderMap {
     let named = Named::of(given);

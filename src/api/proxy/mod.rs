@@ -10,16 +10,18 @@ mod headers;
 mod relay;
 mod websocket;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::header::HeaderValue;
+use http::header::{HeaderMap, HeaderValue};
 
 use super::Site;
 use crate::config;
 use crate::edge::{Answer, Request, Response, respond};
 use crate::lease::Grant;
 use crate::lifecycle::Tasks;
+use crate::model::path::AllowRule;
 use crate::model::{Code, Fault, Moment, Token};
 use crate::telemetry::audit::{self, Subject};
 use crate::telemetry::metrics::RouteMetrics;
@@ -68,6 +70,16 @@ impl Passage {
             metrics,
             origin,
         })
+    }
+
+    /// The methods and headers that a page of an allowed origin may use here.
+    pub(super) fn preflight(&self, given: &HeaderMap) -> (HeaderValue, HeaderValue) {
+        let methods: BTreeSet<&str> = self.config.allow.iter().map(AllowRule::method).collect();
+        let methods: Vec<&str> = methods.into_iter().collect();
+        let names = [&["sidemint-request"][..], &headers::passed_of(given)].concat();
+        let list = |names: &[&str]| HeaderValue::try_from(names.join(", "));
+        let nothing = HeaderValue::from_static("");
+        (list(&methods).unwrap_or(nothing.clone()), list(&names).unwrap_or(nothing))
     }
 
     fn authorization(&self, token: &Grant<Token>) -> Result<HeaderValue, Fault> {
