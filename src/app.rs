@@ -1,26 +1,21 @@
 //! The composition root: wires everything once, puts a new config in place, stops in order.
 
+mod parts;
 mod workshop;
 
-use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::api::{self, Caller, Recent, Show, Site, Snapshot};
-use crate::config::{self, Config, Environment};
-use crate::edge::guard::Rules;
+use crate::api::{self, Recent, Site, Snapshot};
+use crate::config::{Config, Environment};
 use crate::edge::{Answer, Limits, Listener, Request, serve};
-use crate::lease::Keeper;
 use crate::lifecycle::Tasks;
-use crate::limit::Limiters;
 use crate::model::Clock;
-use crate::secrets::Vault;
 use crate::telemetry::{Audit, Metrics};
-use crate::tokens::{DetailsSource, Embed, IdRules, ItemDetails, ServiceSource, ServiceTokens, Upstream, ViewerTokens};
-use crate::vendor::needs_details;
-use workshop::Workshop;
+use crate::tokens::ViewerTokens;
+use parts::Parts;
 pub use workshop::vendors;
 
 /// Open connections of the token port; each costs about 14 KiB.
@@ -42,16 +37,6 @@ pub struct App {
     workers: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
 
-/// What outlives a reload.
-struct Parts {
-    clock: Clock,
-    metrics: Metrics,
-    limiters: Limiters,
-    vault: Vault,
-    service_keeper: Arc<Keeper<ServiceSource>>,
-    details_keeper: Arc<Keeper<DetailsSource>>,
-}
-
 impl App {
     /// Binds, opens the secrets, and serves from then on.
     ///
@@ -61,14 +46,7 @@ impl App {
     pub async fn start(config: Config, environment: Environment) -> Result<App, String> {
         let (clock, tasks) = (Clock::system(), Tasks::new());
         let metrics = Metrics::new().map_err(|error| format!("metrics: {error}"))?;
-        let parts = Parts {
-            limiters: Limiters::new(clock.clone(), tasks.clone()),
-            vault: Vault::new(clock.clone(), tasks.clone(), metrics.clone(), environment),
-            service_keeper: ServiceTokens::keeper(clock.clone(), tasks.clone()),
-            details_keeper: ItemDetails::keeper(clock.clone(), tasks.clone()),
-            metrics: metrics.clone(),
-            clock: clock.clone(),
-        };
+        let parts = Parts::new(&clock, &tasks, &metrics, environment);
         let shared = config.server.workers > 1;
         let bind = |address: &SocketAddr| Listener::bind(*address, shared);
         let listeners: Vec<Listener> = config.server.listen.iter().map(bind).collect::<Result<_, _>>()?;
@@ -77,6 +55,7 @@ impl App {
         let snapshot = parts.snapshot(Arc::new(config), &addresses, None).await?;
         let config = Arc::clone(&snapshot.config);
         let site = Arc::new(Site {
+            narrowed: Arc::clone(&parts.narrowed),
             tokens: ViewerTokens::new(&config.cache, clock.clone(), tasks.clone()),
             audit: if config.log.audit { Audit::to_stderr() } else { Audit::off() },
             stop: tasks.stop().clone(),
@@ -205,87 +184,6 @@ fn serve_site(site: &Arc<Site>, listener: Listener, limits: Limits, tasks: &Task
     let site = Arc::clone(site);
     let handler = move |request, peer| api::handle(&site, request, peer);
     tasks.background(serve(listener, limits, tasks.clone(), handler));
-}
-
-impl Parts {
-    async fn snapshot(
-        &self,
-        config: Arc<Config>,
-        addresses: &[SocketAddr],
-        old: Option<&Snapshot>,
-    ) -> Result<Snapshot, String> {
-        let server = &config.server;
-        let caller = match &server.caller_token {
-            Some(secret) => match old.filter(|old| old.config.server.caller_token.as_ref() == Some(secret)) {
-                // The same file goes on being the same lease, with the secret before in it.
-                Some(Snapshot { caller: Caller::Secret(lease), .. }) => Caller::Secret(lease.clone()),
-                _ => Caller::Secret(self.vault.open("server.caller_token", secret).await?),
-            },
-            None if server.require_header => Caller::Header,
-            None => Caller::Anyone,
-        };
-        let ids = self.id_rules(&config, old).await?;
-        let mut upstreams = BTreeMap::new();
-        for (name, upstream) in &config.upstreams {
-            let same = old.and_then(|old| old.upstreams.get(name)).filter(|old| old.config == *upstream);
-            let upstream = match same {
-                Some(same) => Arc::clone(same),
-                None => Arc::new(self.upstream(upstream, old.and_then(|old| old.upstreams.get(name))).await?),
-            };
-            upstreams.insert(name.clone(), upstream);
-        }
-        let embeds = config.embeds.iter().filter_map(|(name, embed)| {
-            let upstream = upstreams.get(&embed.upstream.name)?;
-            let same = old.filter(|old| Arc::ptr_eq(&old.ids, &ids)).and_then(|old| old.embeds.get(name));
-            let is_same =
-                |old: &&Arc<Show>| old.embed().config == *embed && Arc::ptr_eq(&old.embed().upstream, upstream);
-            let show = same
-                .filter(is_same)
-                .cloned()
-                .unwrap_or_else(|| Arc::new(Show::new(Arc::new(self.embed(embed, upstream)))));
-            Some((name.clone(), show))
-        });
-        Ok(Snapshot {
-            rules: Rules::new(addresses, &server.allowed_hosts, &server.allowed_origins, server.allow_forwarded),
-            embeds: embeds.collect::<HashMap<_, _>>(),
-            ids,
-            upstreams,
-            caller,
-            config,
-        })
-    }
-
-    fn embed(&self, config: &Arc<config::Embed>, upstream: &Arc<Upstream>) -> Embed {
-        let details = needs_details(&config.item)
-            .then(|| ItemDetails::new(Arc::clone(upstream), Arc::clone(config), Arc::clone(&self.details_keeper)));
-        Embed::new(Arc::clone(config), Arc::clone(upstream), self.metrics.embed(&config.name), details)
-    }
-
-    async fn id_rules(&self, config: &Config, old: Option<&Snapshot>) -> Result<Arc<IdRules>, String> {
-        let key = match &config.hmac_key {
-            Some(key) => {
-                let key = self.vault.open("viewers.hmac_key", key).await?;
-                Some(key.current().map_err(|fault| fault.to_string())?)
-            }
-            None => None,
-        };
-        let same = old.map(|old| &old.ids).filter(|ids| ids.are(config.id_privacy, key.as_deref()));
-        Ok(same.cloned().unwrap_or_else(|| Arc::new(IdRules::new(config.id_privacy, key))))
-    }
-
-    async fn upstream(&self, config: &Arc<config::Upstream>, old: Option<&Arc<Upstream>>) -> Result<Upstream, String> {
-        let metrics = Arc::new(self.metrics.upstream(&config.name));
-        let workshop = Workshop { vault: &self.vault, clock: &self.clock, metrics: &metrics };
-        let vendor = Arc::new(workshop.vendor(config).await?);
-        let keeper = Arc::clone(&self.service_keeper);
-        // A change of a timeout is no reason to be without a token while the vendor is down.
-        let seed = old.filter(|old| old.is_same_principal(config)).and_then(|old| old.service.as_ref()?.held());
-        let made = || ServiceTokens::new(config, Arc::clone(&vendor), Arc::clone(&metrics), keeper, seed);
-        let service = config.system.has_service_token().then(made);
-        let limit = config.load_limit.as_ref();
-        let limiter = limit.map(|limit| self.limiters.of(&config.system.workspace(), limit));
-        Ok(Upstream::new(Arc::clone(config), vendor, service, limiter, metrics))
-    }
 }
 
 fn retire_what_is_gone(old: &Snapshot, new: &Snapshot) {

@@ -2,16 +2,16 @@
 //! protocol, by which an unmodified program takes its token from us. It is the service token itself, so the
 //! config has to open it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use http::header::HeaderValue;
-use serde_json::json;
+use http::header::ORIGIN;
+use serde::Serialize;
 
-use super::{Site, Snapshot};
-use crate::config::System;
+use super::{Site, Snapshot, route};
+use crate::config::{BaseUrl, System};
 use crate::edge::{Answer, Request, Response, body, respond};
 use crate::lease::Grant;
 use crate::model::{Code, Fault, Moment, Token};
@@ -20,6 +20,13 @@ use crate::tokens::Upstream;
 
 const VERSION: &str = "x-databricks-metadata-version";
 const HOST: &str = "x-databricks-host";
+
+/// Whether the protocol's own header does in place of ours: an SDK cannot send that one, and no simple request
+/// forgery can send this one. From beyond this machine it says nothing about the caller, whose secret is asked for
+/// as anywhere else.
+pub(super) fn does_without_proof(path: &str, caller: IpAddr) -> bool {
+    route::is_databricks_metadata(path) && caller.to_canonical().is_loopback()
+}
 
 /// Answers an SDK.
 pub(super) fn handle(
@@ -30,17 +37,17 @@ pub(super) fn handle(
     begin: Moment,
     peer: SocketAddr,
 ) -> Answer {
-    let upstream = match opened(snapshot, name).and_then(|upstream| {
-        body::none(request.body())?;
-        check_question(request.headers(), upstream)?;
-        Ok(Arc::clone(upstream))
-    }) {
-        Ok(upstream) => upstream,
+    let found = check_sdk(request.headers()).and_then(|()| opened(snapshot, name));
+    let upstream = match found {
+        Ok(upstream) => Arc::clone(upstream),
         Err(fault) => {
             site.note(&fault, None, None, begin, peer);
             return Answer::Ready(respond::problem(&fault));
         }
     };
+    if let Err(fault) = body::none(request.body()).and_then(|()| check_host(request.headers(), &upstream)) {
+        return Answer::Ready(refuse(site, &upstream, &fault, peer));
+    }
     let site = Arc::clone(site);
     Answer::later(async move {
         let token = tokio::select! {
@@ -48,8 +55,25 @@ pub(super) fn handle(
             token = service_token(&upstream) => token,
             () = site.stop.forced() => Err(Fault::new(Code::Draining, "sidemint is stopping; ask the next one")),
         };
-        answer(&site, &upstream, token, peer)
+        match token {
+            Ok(grant) => grant_to(&site, &upstream, &grant, peer),
+            Err(fault) => refuse(&site, &upstream, &fault, peer),
+        }
     })
+}
+
+/// The protocol wants a refusal for a version that we do not speak. It goes first, as our own header does elsewhere:
+/// who lacks it learns nothing of what there is.
+fn check_sdk(headers: &HeaderMap) -> Result<(), Fault> {
+    // Only an allowed origin gets here. Its pages may have viewer tokens, never this one.
+    if headers.contains_key(ORIGIN) {
+        return Err(Fault::new(Code::ForbiddenOrigin, "this is for programs: no page of a browser may ask"));
+    }
+    if once(headers, VERSION) != Some("1") {
+        let detail = "send the header `X-Databricks-Metadata-Version: 1`, once; other versions are not spoken here";
+        return Err(Fault::new(Code::MissingRequestHeader, detail));
+    }
+    Ok(())
 }
 
 /// The upstream, if the config opens it to SDKs.
@@ -63,21 +87,35 @@ fn opened<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a Arc<Upstream>, F
     }
 }
 
-/// The protocol wants a refusal for a version that we do not speak, and for another host than ours.
-fn check_question(headers: &HeaderMap, upstream: &Upstream) -> Result<(), Fault> {
-    let once = |name: &str| {
-        let mut values = headers.get_all(name).iter();
-        values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok())
+/// The protocol wants a refusal for another host than ours.
+fn check_host(headers: &HeaderMap, upstream: &Upstream) -> Result<(), Fault> {
+    if once(headers, HOST).is_some_and(|asked| names(asked, upstream.config.system.host())) {
+        return Ok(());
+    }
+    let detail =
+        "send the header `X-Databricks-Host` with the host of this upstream, once: DATABRICKS_HOST names another";
+    Err(Fault::new(Code::InvalidParameters, detail))
+}
+
+/// The value of a header that is there once. An underscore counts as a hyphen, as in the local defence.
+fn once<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let is_named = |given: &str| {
+        given.len() == name.len() && given.bytes().zip(name.bytes()).all(|(a, b)| a == b || (a == b'_' && b == b'-'))
     };
-    if once(VERSION) != Some("1") {
-        let detail = "send the header `X-Databricks-Metadata-Version: 1`, once; other versions are not spoken here";
-        return Err(Fault::new(Code::MissingRequestHeader, detail));
-    }
-    let asked = once(HOST).map(|host| host.trim_end_matches('/').to_ascii_lowercase());
-    if asked.is_none_or(|asked| asked != upstream.config.system.host().to_string()) {
-        return Err(Fault::new(Code::InvalidParameters, "X-Databricks-Host is not the host of this upstream"));
-    }
-    Ok(())
+    let mut values = headers.iter().filter(|(given, _)| is_named(given.as_str())).map(|(_, value)| value);
+    values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok())
+}
+
+/// Whether a text means this host, as the SDKs read `DATABRICKS_HOST` and send it on: without a scheme it is https;
+/// case, the scheme's own port and a slash at the end say nothing. (Python keeps the case and takes off the slash and
+/// port 443, Go keeps case and port, JavaScript keeps neither.)
+fn names(asked: &str, host: &BaseUrl) -> bool {
+    let asked = asked.to_ascii_lowercase();
+    let (scheme, rest) = asked.split_once("://").unwrap_or(("https", &asked));
+    let own_port = if host.https { ":443" } else { ":80" };
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    let authority = authority.strip_suffix(own_port).unwrap_or(authority);
+    scheme == (if host.https { "https" } else { "http" }) && authority == host.authority
 }
 
 async fn service_token(upstream: &Upstream) -> Result<Grant<Token>, Fault> {
@@ -87,27 +125,96 @@ async fn service_token(upstream: &Upstream) -> Result<Grant<Token>, Fault> {
     }
 }
 
-fn answer(site: &Site, upstream: &Upstream, token: Result<Grant<Token>, Fault>, peer: SocketAddr) -> Response {
-    let now = site.clock.now();
+fn refuse(site: &Site, upstream: &Upstream, fault: &Fault, peer: SocketAddr) -> Response {
     let place = audit::upstream_place(&upstream.config.name);
-    let grant = match token {
-        Ok(grant) => grant,
-        Err(fault) => {
-            site.note(&fault, None, Some(Subject { place: &place, viewer: None, token: None }), now, peer);
-            return respond::problem(&fault);
-        }
-    };
-    let subject = Subject { place: &place, viewer: None, token: Some(grant.item.fingerprint()) };
+    site.note(fault, None, Some(Subject { place: &place, viewer: None, token: None }), site.clock.now(), peer);
+    respond::problem(fault)
+}
+
+fn grant_to(site: &Site, upstream: &Upstream, grant: &Grant<Token>, peer: SocketAddr) -> Response {
+    #[derive(Serialize)]
+    struct Reply<'a> {
+        access_token: &'a str,
+        token_type: &'a str,
+        expires_on: i64,
+    }
+    let place = audit::upstream_place(&upstream.config.name);
     site.audit.note(&Entry {
-        at: now.unix_seconds(),
+        at: site.clock.now().unix_seconds(),
         granted: true,
         code: "service_token",
         purpose: None,
-        subject: Some(subject),
+        subject: Some(Subject { place: &place, viewer: None, token: Some(grant.item.fingerprint()) }),
         caller: peer.ip(),
     });
-    let reply = json!({
-        "access_token": grant.item.expose(), "token_type": "Bearer", "expires_on": grant.lifetime.expires_at(),
-    });
-    respond::token("application/json", reply.to_string().into_bytes(), HeaderValue::from_static("cache;desc=hit"))
+    let reply =
+        Reply { access_token: grant.item.expose(), token_type: "Bearer", expires_on: grant.lifetime.expires_at() };
+    respond::content(200, "application/json", serde_json::to_vec(&reply).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_read_as_the_sdks_read_it() {
+        let host = |https, authority: &str| BaseUrl { https, authority: authority.to_owned() };
+        let acme = host(true, "acme.cloud.databricks.com");
+        for asked in [
+            "https://acme.cloud.databricks.com",
+            "https://acme.cloud.databricks.com/",
+            "https://acme.cloud.databricks.com:443",
+            "https://acme.cloud.databricks.com:443/",
+            "HTTPS://Acme.Cloud.Databricks.com",
+            "acme.cloud.databricks.com",
+            "acme.cloud.databricks.com/",
+        ] {
+            assert!(names(asked, &acme), "{asked}");
+        }
+        for asked in [
+            "",
+            "/",
+            "https://",
+            "http://acme.cloud.databricks.com",
+            "ftp://acme.cloud.databricks.com",
+            "://acme.cloud.databricks.com",
+            "//acme.cloud.databricks.com",
+            "https://acme.cloud.databricks.com:80",
+            "https://acme.cloud.databricks.com:8443",
+            "https://acme.cloud.databricks.com.",
+            "https://acme.cloud.databricks.com//",
+            "https://acme.cloud.databricks.com/x",
+            "https://acme.cloud.databricks.com?o=1",
+            "https://acme.cloud.databricks.com#",
+            "https://x@acme.cloud.databricks.com",
+            "https://acme.cloud.databricks.com@evil.example",
+            "https://acme.cloud.databricks.com, https://evil.example",
+            "https://evil.example/https://acme.cloud.databricks.com",
+            "https://https://acme.cloud.databricks.com",
+            " https://acme.cloud.databricks.com",
+            "https://xacme.cloud.databricks.com",
+            "https://acme.cloud.databricks.co",
+        ] {
+            assert!(!names(asked, &acme), "{asked}");
+        }
+        let local = host(false, "127.0.0.1:8290");
+        assert!(names("http://127.0.0.1:8290", &local) && names("http://127.0.0.1:8290/", &local));
+        assert!(names("http://[::1]:80", &host(false, "[::1]")) && names("http://[::1]", &host(false, "[::1]")));
+        for asked in ["127.0.0.1:8290", "https://127.0.0.1:8290", "http://127.0.0.1", "http://localhost:8290"] {
+            assert!(!names(asked, &local), "{asked}");
+        }
+    }
+
+    #[test]
+    fn the_caller_secret_is_dispensed_with_on_this_machine_only() {
+        let path = "/v1/upstreams/acme/databricks-metadata";
+        let ask = |path: &str, caller: &str| does_without_proof(path, caller.parse().unwrap());
+        for caller in ["127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"] {
+            assert!(ask(path, caller), "{caller}");
+            assert!(!ask("/v1/embeds/sales/token", caller), "{caller}");
+        }
+        for caller in ["10.0.0.7", "192.168.1.1", "169.254.0.1", "fe80::1", "::ffff:10.0.0.7", "0.0.0.0", "::"] {
+            assert!(!ask(path, caller), "{caller}");
+        }
+    }
 }

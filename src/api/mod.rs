@@ -4,10 +4,11 @@
 
 pub mod admin;
 mod databricks_metadata;
-#[cfg(test)]
+mod json;
 mod proxy;
 mod recent;
 mod route;
+mod service_token;
 mod status;
 mod viewer_token;
 
@@ -29,7 +30,8 @@ use crate::model::{Clock, Code, Fault, Moment};
 use crate::secrets::SecretLease;
 use crate::telemetry::audit::{Entry, Subject};
 use crate::telemetry::{Audit, Metrics};
-use crate::tokens::{IdRules, Upstream, ViewerTokens};
+use crate::tokens::{IdRules, NarrowedTokens, Upstream, ViewerTokens};
+pub use proxy::Passage;
 pub use recent::Recent;
 use route::Route;
 pub use viewer_token::Show;
@@ -42,6 +44,8 @@ pub struct Site {
     pub clock: Clock,
     /// The cache.
     pub tokens: ViewerTokens,
+    /// Service tokens that are good for less.
+    pub narrowed: Arc<NarrowedTokens>,
     /// The counters.
     pub metrics: Metrics,
     /// The audit trail.
@@ -69,6 +73,8 @@ pub struct Snapshot {
     /// By name.
     pub embeds: HashMap<String, Arc<Show>>,
     /// By name.
+    pub routes: HashMap<String, Arc<Passage>>,
+    /// By name.
     pub upstreams: BTreeMap<String, Arc<Upstream>>,
     /// What becomes of viewer ids.
     pub ids: Arc<IdRules>,
@@ -90,6 +96,13 @@ impl Caller {
             Caller::Secret(secret) => Some(secret),
             Caller::Anyone | Caller::Header => None,
         }
+    }
+}
+
+impl Snapshot {
+    /// Whether the path is of a route that asks callers for nothing.
+    fn is_open_route(&self, path: &str) -> bool {
+        route::proxied(path).and_then(|name| self.routes.get(name)).is_some_and(|route| !route.config.require_header)
     }
 }
 
@@ -120,7 +133,7 @@ impl Site {
 pub fn handle(site: &Arc<Site>, request: Request, peer: SocketAddr) -> Answer {
     let snapshot = site.snapshot();
     let begin = site.clock.now();
-    let origin = match guard(&snapshot, &request) {
+    let origin = match guard(&snapshot, &request, peer) {
         Ok(Pass::Through { origin }) => origin.cloned(),
         Ok(Pass::Preflight(origin)) => return Answer::Ready(preflight(origin)),
         Err(fault) => return refuse(site, snapshot, request, fault, begin, peer),
@@ -142,6 +155,18 @@ fn dispatch(site: &Arc<Site>, snapshot: Arc<Snapshot>, request: Request, begin: 
                 Answer::Ready(respond::problem(&fault))
             }
         },
+        Ok(Route::Proxy(route)) => match snapshot.routes.get(route) {
+            Some(passage) => proxy::handle(site, passage, request, begin, peer),
+            None => {
+                let fault = Fault::new(Code::UnknownRoute, "the config has no route of this name");
+                site.note(&fault, None, None, begin, peer);
+                Answer::Ready(respond::problem(&fault))
+            }
+        },
+        Ok(Route::ServiceToken(upstream)) => {
+            let upstream = upstream.to_owned();
+            service_token::handle(site, snapshot, &upstream, request, begin, peer)
+        }
         Ok(Route::DatabricksMetadata(upstream)) => {
             databricks_metadata::handle(site, &snapshot, upstream, &request, begin, peer)
         }
@@ -211,11 +236,12 @@ fn refusal(fault: &Fault) -> Response {
     response
 }
 
-fn guard<'a>(snapshot: &Snapshot, request: &'a Request) -> Result<Pass<'a>, Fault> {
+fn guard<'a>(snapshot: &Snapshot, request: &'a Request, peer: SocketAddr) -> Result<Pass<'a>, Fault> {
     match &snapshot.caller {
-        // An SDK cannot send our header; its own, which no simple request forgery can set either, stands in
-        // its place.
-        _ if route::is_databricks_metadata(request.uri().path()) => check(snapshot, request, &Proof::None),
+        _ if databricks_metadata::does_without_proof(request.uri().path(), peer.ip()) => {
+            check(snapshot, request, &Proof::None)
+        }
+        _ if snapshot.is_open_route(request.uri().path()) => check(snapshot, request, &Proof::None),
         Caller::Anyone => check(snapshot, request, &Proof::None),
         Caller::Header => check(snapshot, request, &Proof::Header),
         Caller::Secret(secret) => check(snapshot, request, &Proof::Secret(&secret.accepted()?)),

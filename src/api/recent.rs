@@ -16,8 +16,8 @@ pub struct Recent(Mutex<VecDeque<Failure>>);
 pub struct Failure {
     /// When it was last seen, in Unix seconds.
     pub at: i64,
-    /// The name of what failed.
-    pub embed: String,
+    /// What failed, such as `embed sales`.
+    pub of: String,
     /// What happened.
     pub fault: Fault,
     /// How often in a row.
@@ -26,11 +26,11 @@ pub struct Failure {
 
 impl Recent {
     /// Remembers a failure; one like the last only adds to its count.
-    pub fn note(&self, embed: &str, fault: &Fault, now: Moment) {
+    pub fn note(&self, kind: &str, name: &str, fault: &Fault, now: Moment) {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = now.unix_seconds();
         if let Some(last) = failures.front_mut()
-            && last.embed == embed
+            && last.of.split_once(' ') == Some((kind, name))
             && last.fault.code() == fault.code()
         {
             last.at = at;
@@ -39,7 +39,7 @@ impl Recent {
             return;
         }
         failures.truncate(MOST - 1);
-        failures.push_front(Failure { at, embed: embed.to_owned(), fault: fault.clone(), times: 1 });
+        failures.push_front(Failure { at, of: format!("{kind} {name}"), fault: fault.clone(), times: 1 });
     }
 
     /// From the latest to the oldest.

@@ -13,6 +13,10 @@ pub(super) enum Route<'a> {
     ViewerToken(&'a str, Form),
     /// `GET /v1/upstreams/{upstream}/databricks-metadata`
     DatabricksMetadata(&'a str),
+    /// `POST /v1/upstreams/{upstream}/token`
+    ServiceToken(&'a str),
+    /// `ANY /proxy/{route}/{path}`
+    Proxy(&'a str),
     /// `GET /openapi.json`
     OpenApi,
 }
@@ -47,9 +51,17 @@ pub(super) fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Lost
     if path == "/openapi.json" {
         return if method == Method::GET { Ok(Route::OpenApi) } else { Err(Lost::wrong_method("GET")) };
     }
-    if let Some(upstream) = databricks_metadata(path) {
-        let is_get = method == Method::GET;
-        return if is_get { Ok(Route::DatabricksMetadata(upstream)) } else { Err(Lost::wrong_method("GET")) };
+    if let Some(route) = proxied(path) {
+        return Ok(Route::Proxy(route));
+    }
+    match path.strip_prefix("/v1/upstreams/").and_then(|rest| rest.split_once('/')) {
+        Some((upstream, "databricks-metadata")) if method == Method::GET => {
+            return Ok(Route::DatabricksMetadata(upstream));
+        }
+        Some((upstream, "token")) if method == Method::POST => return Ok(Route::ServiceToken(upstream)),
+        Some((_, "databricks-metadata")) => return Err(Lost::wrong_method("GET")),
+        Some((_, "token")) => return Err(Lost::wrong_method("POST")),
+        _ => {}
     }
     let of_embed = path.strip_prefix("/v1/embeds/").and_then(|rest| rest.split_once('/'));
     match of_embed {
@@ -63,14 +75,15 @@ pub(super) fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Lost
     }
 }
 
-fn databricks_metadata(path: &str) -> Option<&str> {
-    let upstream = path.strip_prefix("/v1/upstreams/")?.strip_suffix("/databricks-metadata")?;
-    (!upstream.contains('/')).then_some(upstream)
+/// The route that a path goes through, if it goes through one.
+pub(super) fn proxied(path: &str) -> Option<&str> {
+    path.strip_prefix("/proxy/")?.split_once('/').map(|(route, _)| route)
 }
 
 /// Whether Databricks' SDKs ask here.
 pub(super) fn is_databricks_metadata(path: &str) -> bool {
-    databricks_metadata(path).is_some()
+    let rest = path.strip_prefix("/v1/upstreams/").and_then(|rest| rest.split_once('/'));
+    rest.is_some_and(|(_, last)| last == "databricks-metadata")
 }
 
 #[cfg(test)]
@@ -94,6 +107,15 @@ mod tests {
             Route::ViewerToken("supply", Form::BoldBi)
         );
         assert_eq!(code("GET", "/v1/embeds/supply/boldbi-authorize"), Some(Code::MethodNotAllowed));
+        assert_eq!(find(&Method::POST, "/v1/upstreams/acme/token").unwrap(), Route::ServiceToken("acme"));
+        assert_eq!(code("GET", "/v1/upstreams/acme/token"), Some(Code::MethodNotAllowed));
+        assert_eq!(code("POST", "/v1/upstreams/a/b/token"), Some(Code::NotFound));
+        for path in ["/proxy/forecast/", "/proxy/forecast/api/x", "/proxy/forecast//x"] {
+            assert_eq!(find(&Method::TRACE, path).unwrap(), Route::Proxy("forecast"), "{path}");
+        }
+        for path in ["/proxy", "/proxy/", "/proxy/forecast", "//proxy/forecast/x", "/Proxy/forecast/x"] {
+            assert_eq!(code("GET", path), Some(Code::NotFound), "{path}");
+        }
         for method in ["PUT", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "PRI", "get", "GET!"] {
             assert_eq!(code(method, "/v1/embeds/sales/token"), Some(Code::MethodNotAllowed), "{method}");
         }

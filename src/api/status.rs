@@ -16,6 +16,7 @@ struct Status {
     state: &'static str,
     upstreams: Vec<UpstreamStatus>,
     embeds: Vec<EmbedStatus>,
+    routes: Vec<RouteStatus>,
     cache: CacheStatus,
     recent_errors: Vec<ErrorStatus>,
 }
@@ -47,6 +48,16 @@ struct EmbedStatus {
 }
 
 #[derive(Serialize)]
+struct RouteStatus {
+    name: String,
+    upstream: String,
+    target: String,
+    /// The app that tokens are exchanged for.
+    audience: Option<String>,
+    allow: Vec<String>,
+}
+
+#[derive(Serialize)]
 struct CacheStatus {
     viewer_tokens: u64,
     bytes: u64,
@@ -56,7 +67,7 @@ struct CacheStatus {
 #[derive(Serialize)]
 struct ErrorStatus {
     at: String,
-    embed: String,
+    of: String,
     code: &'static str,
     detail: String,
     times: u64,
@@ -71,7 +82,7 @@ fn status(site: &Site, snapshot: &Snapshot) -> Status {
     let (viewer_tokens, bytes) = site.tokens.size();
     let errors = site.recent.list().into_iter().map(|failure| ErrorStatus {
         at: rfc3339(failure.at),
-        embed: failure.embed,
+        of: failure.of,
         code: failure.fault.code().as_str(),
         detail: failure.fault.detail().to_owned(),
         times: failure.times,
@@ -83,6 +94,7 @@ fn status(site: &Site, snapshot: &Snapshot) -> Status {
         state: if site.stop.has_begun() { "draining" } else { "running" },
         upstreams: snapshot.upstreams.values().map(|upstream| upstream_status(upstream)).collect(),
         embeds: snapshot.config.embeds.values().map(|embed| embed_status(embed)).collect(),
+        routes: snapshot.config.routes.values().map(|route| route_status(route)).collect(),
         cache: CacheStatus { viewer_tokens, bytes, max_bytes: snapshot.config.cache.max_size },
         recent_errors: errors.collect(),
     }
@@ -124,6 +136,16 @@ fn embed_status(embed: &crate::config::Embed) -> EmbedStatus {
     }
 }
 
+fn route_status(route: &crate::config::Route) -> RouteStatus {
+    RouteStatus {
+        name: route.name.clone(),
+        upstream: route.upstream.name.clone(),
+        target: route.target.to_string(),
+        audience: route.audience.clone(),
+        allow: route.allow.iter().map(ToString::to_string).collect(),
+    }
+}
+
 pub(super) fn page(site: &Site, snapshot: &Snapshot) -> String {
     let status = status(site, snapshot);
     let mut page = String::with_capacity(8 << 10);
@@ -152,16 +174,23 @@ pub(super) fn page(site: &Site, snapshot: &Snapshot) -> String {
         &["name", "upstream", "shows", "least life handed out"],
         status.embeds.iter().map(embed),
     );
+    let route = |route: &RouteStatus| {
+        let allow = if route.allow.is_empty() { "nothing".to_owned() } else { route.allow.join(", ") };
+        [route.name.clone(), route.upstream.clone(), route.target.clone(), allow].to_vec()
+    };
+    if !status.routes.is_empty() {
+        table(&mut page, "Routes", &["name", "upstream", "target", "lets through"], status.routes.iter().map(route));
+    }
     let cache =
         [status.cache.viewer_tokens.to_string(), size(status.cache.bytes), size(status.cache.max_bytes)].to_vec();
     table(&mut page, "Cache", &["viewer tokens", "memory", "bound"], std::iter::once(cache));
     let error = |e: &ErrorStatus| {
-        [e.at.clone(), e.embed.clone(), e.code.to_owned(), e.times.to_string(), e.detail.clone()].to_vec()
+        [e.at.clone(), e.of.clone(), e.code.to_owned(), e.times.to_string(), e.detail.clone()].to_vec()
     };
     table(
         &mut page,
         "Last errors",
-        &["last seen", "embed", "code", "times", "what to do"],
+        &["last seen", "of", "code", "times", "what to do"],
         status.recent_errors.iter().map(error),
     );
     page.push_str("<footer><a href=\"/metrics\">metrics</a> · <code>curl -H 'Accept: application/json'</code> gives this page as JSON</footer></main>");

@@ -2,7 +2,6 @@
 
 mod ask;
 mod authorize;
-mod json;
 mod reply;
 
 use std::net::SocketAddr;
@@ -263,7 +262,7 @@ impl Visit<'_> {
         let embed = &self.show.embed;
         embed.metrics.answered(outcome_of(fault), now.since(self.begin));
         if fault.code().status() >= 500 {
-            self.site.recent.note(&embed.config.name, fault, now);
+            self.site.recent.note("embed", &embed.config.name, fault, now);
         }
         let viewer = ask.map(|ask| self.snapshot.ids.pseudonyms.short(&ask.viewer.id));
         let subject = Subject { place: &embed.place, viewer: viewer.as_ref().map(ShortHex::as_str), token: None };

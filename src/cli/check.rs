@@ -4,12 +4,13 @@ mod bold_bi;
 mod databricks;
 mod live;
 mod power_bi;
+mod route;
 mod way;
 
 use std::time::Duration;
 
 use super::{ConfigArg, Failure};
-use crate::config::{Embed, Environment, Item, System, Upstream};
+use crate::config::{Embed, Environment, Item, Route, System, Upstream};
 use crate::model::Fault;
 pub(super) use live::Who;
 
@@ -17,9 +18,14 @@ pub(super) async fn check(config: &ConfigArg, live: bool, who: &Who) -> Result<(
     let environment = Environment::of_process();
     let loaded = config.load(&environment)?;
     let (upstreams, embeds) = (loaded.upstreams.len(), loaded.embeds.len());
-    say(&format!("ok    config: {upstreams} upstream(s), {embeds} embed(s)"));
+    let routes = match loaded.routes.len() {
+        0 => String::new(),
+        routes => format!(", {routes} route(s)"),
+    };
+    say(&format!("ok    config: {upstreams} upstream(s), {embeds} embed(s){routes}"));
     loaded.upstreams.values().for_each(|upstream| warn_of_upstream(upstream));
     loaded.embeds.values().for_each(|embed| warn_of_embed(embed));
+    loaded.routes.values().for_each(|route| warn_of_route(route));
     if live { live::walk(&loaded, environment, who).await } else { Ok(()) }
 }
 
@@ -29,6 +35,18 @@ fn warn_of_upstream(upstream: &Upstream) {
         && databricks.workspace_id.is_none()
     {
         say(&format!("warn  upstream {name} has no workspace_id, which the vendor's page client asks for"));
+    }
+}
+
+fn warn_of_route(route: &Route) {
+    let name = &route.name;
+    if route.allow.is_empty() {
+        say(&format!("warn  route {name} allows nothing: say what may pass, such as `allow: [\"GET /api/**\"]`"));
+    }
+    if !route.require_header {
+        say(&format!(
+            "warn  route {name} asks callers for nothing: whatever reaches the port can use the service token"
+        ));
     }
 }
 

@@ -305,7 +305,8 @@ mod tests {
             ("server:\n  lissten: x\n", (2, 3), "unknown field `lissten`"),
             ("log: {}\nlog: {}\n", (2, 1), "duplicate"),
             ("server:\n  workers: many\n", (2, 12), ""),
-            ("routes:\n  forecast: {upstream: a}\n", (2, 3), "not supported by this version"),
+            ("routes:\n  forecast: {upstream: a}\n", (2, 14), "missing field `target`"),
+            ("fleet:\n  replicas: 2\n", (2, 3), "not supported by this version"),
             ("cache: {max_size: 64}\n", (1, 19), "not a size"),
             (
                 "upstreams:\n  a:\n    kind: databricks\n    host: h\n    auth:\n      client_secret: dose123\n",

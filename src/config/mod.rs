@@ -145,6 +145,8 @@ pub struct Upstream {
     pub retry: Retry,
     /// More roots to trust.
     pub ca_file: Option<PathBuf>,
+    /// Whether callers may take the service token itself.
+    pub service_token_endpoint: bool,
 }
 
 /// A reverse-proxy target that is called with a service token.

@@ -84,6 +84,11 @@ impl System {
         !matches!(self, System::BoldBi(_))
     }
 
+    /// Whether it gives tokens that are good for less than the service token (`audience`, `scope`).
+    pub fn narrows(&self) -> bool {
+        matches!(self, System::Databricks(_))
+    }
+
     /// Whether `other` has us as the same principal, so that its service token is ours.
     pub fn is_same_principal(&self, other: &System) -> bool {
         match (self, other) {

@@ -37,6 +37,11 @@ impl Drop for Busy {
 }
 
 impl Body {
+    /// Nothing.
+    pub fn empty() -> Body {
+        Body::Whole(Full::default())
+    }
+
     /// Passes a body on.
     pub fn passed(stream: Stream) -> Body {
         Body::Passed(Passed { stream, busy: None })

@@ -77,18 +77,20 @@ fn draining() -> Response {
 /// Serves one connection over anything that reads and writes.
 pub async fn connection<IO, H>(io: IO, header_timeout: Duration, stop: Stop, handler: H)
 where
-    IO: AsyncRead + AsyncWrite + Unpin + 'static,
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Request) -> Answer,
 {
     let progress = Progress::default();
     let service = Service::new(handler, progress.clone());
     let io = TokioIo::new(Watched::new(io, progress.clone()));
-    let mut connection = pin!(http1::Builder::new().max_buf_size(MAX_HEAD).serve_connection(io, service));
+    let mut connection =
+        pin!(http1::Builder::new().max_buf_size(MAX_HEAD).serve_connection(io, service).with_upgrades());
     let mut stopping = pin!(stop.begun());
     let mut giving_up = pin!(stop.forced());
     let mut deadline = pin!(sleep_until(Instant::now() + header_timeout));
     // A connection that is opened and says nothing has only the time for a head.
     let mut armed = (Phase::Head, 0);
+    let mut blocked = None;
     let (mut ending, mut gave_up) = (false, false);
     poll_fn(|context| {
         // Whether it ended well or not is the client's business.
@@ -112,10 +114,14 @@ where
             deadline.as_mut().reset(Instant::now() + span);
         }
         if deadline.as_mut().poll(context).is_ready() {
-            if armed.0 == Phase::Head || now == armed && now.0 == Phase::Idle {
+            let is_writing = progress.blocked_at().is_some();
+            let is_idle = now == armed && now.0 == Phase::Idle && !is_writing;
+            // A client that takes nothing of its answer holds what stands behind that as well.
+            let is_stuck = is_writing && blocked == progress.blocked_at();
+            if armed.0 == Phase::Head || is_idle || is_stuck {
                 return Poll::Ready(());
             }
-            armed = now;
+            (armed, blocked) = (now, progress.blocked_at());
             deadline.as_mut().reset(Instant::now() + IDLE);
             context.waker().wake_by_ref();
         }
@@ -185,6 +191,27 @@ mod tests {
         let (text, closed, after) = read_out(&mut client).await;
         assert!(text.contains("200 OK") && closed);
         assert!((IDLE..=IDLE * 2 + Duration::from_secs(30)).contains(&after), "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_cut_off_and_a_slow_one_is_not() {
+        for (pause, is_cut) in [(IDLE * 3, true), (IDLE / 2, false)] {
+            let (mut client, server) = tokio::io::duplex(1 << 10);
+            let tasks = Tasks::new();
+            let answer = |_| Answer::Ready(respond::content(200, "text/plain", vec![b'x'; 8 << 10]));
+            tasks.work(connection(server, Duration::from_secs(5), Stop::default(), answer));
+            client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+            let mut read = 0;
+            let mut buffer = vec![0; 1 << 10];
+            loop {
+                tokio::time::sleep(pause).await;
+                match client.read(&mut buffer).await.unwrap() {
+                    0 => break,
+                    count => read += count,
+                }
+            }
+            assert_eq!(read < 8 << 10, is_cut, "{read} bytes after pauses of {pause:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,9 +14,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Where a connection stands, shared by its socket, its handler and its watcher.
 ///
-/// The two low bits are the phase, the rest counts requests.
+/// The two low bits of `requests` are the phase, the rest counts them.
 #[derive(Clone, Default)]
-pub(super) struct Progress(Arc<AtomicU32>);
+pub(super) struct Progress(Arc<Marks>);
+
+#[derive(Default)]
+struct Marks {
+    requests: AtomicU32,
+    /// Writes that moved something, modulo 2^31, and in the lowest bit whether the last one could not.
+    writes: AtomicU32,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -30,7 +37,7 @@ pub(super) enum Phase {
 
 impl Progress {
     pub(super) fn phase(&self) -> Phase {
-        match self.0.load(Ordering::Relaxed) & 3 {
+        match self.0.requests.load(Ordering::Relaxed) & 3 {
             0 => Phase::Idle,
             1 => Phase::Head,
             _ => Phase::Busy,
@@ -39,21 +46,35 @@ impl Progress {
 
     /// Requests so far, modulo 2^30.
     pub(super) fn requests(&self) -> u32 {
-        self.0.load(Ordering::Relaxed) >> 2
+        self.0.requests.load(Ordering::Relaxed) >> 2
     }
 
     pub(super) fn request_begins(&self) {
         let count = self.requests().wrapping_add(1);
-        self.0.store(count << 2 | 2, Ordering::Relaxed);
+        self.0.requests.store(count << 2 | 2, Ordering::Relaxed);
     }
 
     pub(super) fn request_ends(&self) {
-        self.0.store(self.requests() << 2, Ordering::Relaxed);
+        self.0.requests.store(self.requests() << 2, Ordering::Relaxed);
+    }
+
+    /// What stands still as long as the client takes nothing of what is to be written; `None` where nothing waits
+    /// to be written.
+    pub(super) fn blocked_at(&self) -> Option<u32> {
+        Some(self.0.writes.load(Ordering::Relaxed)).filter(|writes| writes & 1 == 1)
+    }
+
+    fn written<T>(&self, poll: &Poll<T>) {
+        let writes = self.0.writes.load(Ordering::Relaxed);
+        match poll {
+            Poll::Pending => self.0.writes.store(writes | 1, Ordering::Relaxed),
+            Poll::Ready(_) => self.0.writes.store((writes & !1).wrapping_add(2), Ordering::Relaxed),
+        }
     }
 
     fn bytes_arrive(&self) {
         if self.phase() == Phase::Idle {
-            self.0.store(self.requests() << 2 | 1, Ordering::Relaxed);
+            self.0.requests.store(self.requests() << 2 | 1, Ordering::Relaxed);
         }
     }
 }
@@ -87,7 +108,9 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
 
 impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, bytes)
+        let poll = Pin::new(&mut self.io).poll_write(context, bytes);
+        self.progress.written(&poll);
+        poll
     }
 
     fn poll_write_vectored(
@@ -95,7 +118,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(context, slices)
+        let poll = Pin::new(&mut self.io).poll_write_vectored(context, slices);
+        self.progress.written(&poll);
+        poll
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,10 +1,13 @@
-//! The emulator's own endpoints, under `/_emulator/`: journal, faults, loads, the authority's certificate.
+//! The emulator's own endpoints, under `/_emulator/`: journal, faults, revocation, the app, loads, the authority's
+//! certificate.
 
 use http::{Method, StatusCode};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::State;
 use super::faults::Fault;
+use super::settings::AppRefusal;
 use super::wire::{Asked, Reply};
 
 /// Answers `/_emulator/<what>`. These requests are not part of the journal.
@@ -18,13 +21,42 @@ pub(super) fn answer(state: &State, asked: &Asked, what: &str) -> Reply {
         (&Method::GET, "faults") => faults(state),
         (&Method::POST, "faults") => inject(state, asked),
         (&Method::DELETE, "faults") => clear_faults(state, asked),
+        (&Method::POST, "revoke") => {
+            state.databricks.revoke_tokens();
+            Reply::empty(StatusCode::NO_CONTENT)
+        }
+        (&Method::GET, "app") => Reply::json(StatusCode::OK, &json!(state.app_traffic())),
+        (&Method::PUT, "app") => change_app(state, asked),
+        (&Method::POST, "goodbye") => {
+            state.traffic.say_goodbye();
+            Reply::empty(StatusCode::NO_CONTENT)
+        }
         (&Method::GET, "loads") => Reply::json(StatusCode::OK, &json!(state.databricks.loads())),
         (&Method::GET, "ca.pem") => match &state.ca_pem {
             Some(pem) => Reply::new(StatusCode::OK, "application/x-pem-file", pem.clone()),
             None => refused(StatusCode::NOT_FOUND, "the emulator serves plain HTTP: it has no authority"),
         },
-        (_, "requests" | "faults" | "loads" | "ca.pem") => refused(StatusCode::METHOD_NOT_ALLOWED, "no such method"),
-        _ => refused(StatusCode::NOT_FOUND, "there are requests, faults, loads and ca.pem"),
+        (_, "requests" | "faults" | "revoke" | "app" | "goodbye" | "loads" | "ca.pem") => {
+            refused(StatusCode::METHOD_NOT_ALLOWED, "no such method")
+        }
+        _ => refused(StatusCode::NOT_FOUND, "there are requests, faults, revoke, app, goodbye, loads and ca.pem"),
+    }
+}
+
+/// What of the app can be changed while it runs.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AppChange {
+    refusal: AppRefusal,
+}
+
+fn change_app(state: &State, asked: &Asked) -> Reply {
+    match serde_json::from_slice::<AppChange>(&asked.body) {
+        Ok(change) => {
+            state.app.set_refusal(change.refusal);
+            Reply::empty(StatusCode::NO_CONTENT)
+        }
+        Err(error) => refused(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
 

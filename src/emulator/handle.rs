@@ -1,12 +1,36 @@
-//! What a test may ask of a running emulator and do to it, for Microsoft Entra, Power BI and Bold BI.
+//! What a test may ask of a running emulator and do to it, for a Databricks App, Microsoft Entra, Power
+//! BI and Bold BI.
 
 use std::io;
 use std::time::Duration;
 
-use super::Emulator;
-use super::settings::{BoldBiSettings, EntraSettings, PowerBiSettings};
+use super::settings::{AppRefusal, AppSettings, BoldBiSettings, EntraSettings, PowerBiSettings};
+use super::{AppTraffic, Emulator};
 
 impl Emulator {
+    /// The URL of the Databricks App.
+    #[must_use]
+    pub fn app_url(&self) -> String {
+        self.state.app.url.clone()
+    }
+
+    /// What the Databricks App was started with.
+    #[must_use]
+    pub fn app(&self) -> &AppSettings {
+        &self.state.app.settings
+    }
+
+    /// How tokens that are expired, revoked or another app's are refused from now on.
+    pub fn set_app_refusal(&self, refusal: AppRefusal) {
+        self.state.app.set_refusal(refusal);
+    }
+
+    /// What is under way at the Databricks App.
+    #[must_use]
+    pub fn app_traffic(&self) -> AppTraffic {
+        self.state.app_traffic()
+    }
+
     /// What it was started with, as far as Entra goes.
     #[must_use]
     pub fn entra(&self) -> &EntraSettings {

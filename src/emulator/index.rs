@@ -12,6 +12,7 @@ pub(super) fn page(state: &State, base_url: &str) -> String {
     [
         ("{url}", base_url),
         ("{app_url}", &state.app.url),
+        ("{app_client_id}", &state.app.settings.client_id),
         ("{workspace_id}", &databricks.workspace_id),
         ("{client_id}", &databricks.client_id),
         ("{client_secret}", &databricks.client_secret),

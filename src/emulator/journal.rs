@@ -57,8 +57,17 @@ pub struct JournalEntry {
     pub auth_scheme: Option<String>,
     /// The fingerprint of the credentials in `Authorization`.
     pub credential: Option<String>,
-    /// The other headers.
+    /// The other headers; the last of several equal names.
     pub headers: Params,
+    /// Requests to the app: every header line as it came, names in lower case, `Authorization` and `Cookie` as
+    /// `sha256:…`. Lines of one name keep their order.
+    pub header_lines: Vec<(String, String)>,
+    /// The version of HTTP: `HTTP/1.1` or `HTTP/2.0`.
+    pub version: String,
+    /// The number of the connection; those of the emulator are counted from 1.
+    pub connection: u64,
+    /// Requests to the app: what came of the body, once it was dealt with. The body itself is not kept.
+    pub received: Option<Received>,
     /// The status answered; none while the request is under way, and for ever where no status was sent.
     pub status: Option<u16>,
     /// Whether a fault was injected.
@@ -70,6 +79,15 @@ pub struct JournalEntry {
     /// When it arrived, for those that measure.
     #[serde(skip)]
     pub at: Instant,
+}
+
+/// What came of a body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Received {
+    /// So many bytes were read.
+    pub bytes: u64,
+    /// Whether its end was among them.
+    pub complete: bool,
 }
 
 /// The journal itself.
@@ -85,8 +103,9 @@ struct Pages {
 
 impl Journal {
     /// Writes a request down as it arrives and gives its number.
-    pub fn arrived(&self, asked: &Asked, operation: Operation) -> u64 {
+    pub fn arrived(&self, asked: &Asked, operation: Operation, connection: u64) -> u64 {
         let mut entry = entry(asked, operation);
+        entry.connection = connection;
         let mut pages = self.pages();
         pages.last += 1;
         entry.seq = pages.last;
@@ -110,6 +129,11 @@ impl Journal {
             entry.notes = notes;
             entry.took_ms = Some(entry.at.elapsed().as_secs_f64() * 1e3);
         });
+    }
+
+    /// Notes what came of a body.
+    pub fn received(&self, seq: u64, received: Received) {
+        self.amend(seq, |entry| entry.received = Some(received));
     }
 
     /// A copy of all entries, oldest first.
@@ -164,6 +188,10 @@ fn entry(asked: &Asked, operation: Operation) -> JournalEntry {
         auth_scheme: asked.auth_scheme(),
         credential: authorization.map(|value| fingerprint(value.as_bytes())),
         headers: plain.map(|(name, value)| (name.to_string(), shown_header(name.as_str(), value.as_bytes()))).collect(),
+        header_lines: if operation == Operation::App { header_lines(asked) } else { Vec::new() },
+        version: format!("{:?}", asked.version),
+        connection: 0,
+        received: None,
         status: None,
         fault: false,
         notes: Vec::new(),
@@ -179,6 +207,15 @@ fn shown(name: &str, value: &str) -> String {
 
 fn shown_header(name: &str, value: &[u8]) -> String {
     if SECRET_HEADERS.contains(&name) { fingerprint(value) } else { String::from_utf8_lossy(value).into_owned() }
+}
+
+fn header_lines(asked: &Asked) -> Vec<(String, String)> {
+    let lines = asked.headers.iter().map(|(name, value)| {
+        let hidden = *name == "authorization" || *name == "cookie";
+        let value = if hidden { fingerprint(value.as_bytes()) } else { shown_header(name.as_str(), value.as_bytes()) };
+        (name.to_string(), value)
+    });
+    lines.collect()
 }
 
 fn json_body(asked: &Asked) -> Option<Value> {

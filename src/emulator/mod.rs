@@ -5,8 +5,8 @@
 //! vendor's behaviour is unknown, the choice is named beside the code.
 //!
 //! ```text
-//! server    connections, TLS, truncation and resets
-//!   ├─ control      /_emulator/…: journal, faults, loads
+//! server    connections, TLS, HTTP/2, truncation and resets
+//!   ├─ control      /_emulator/…: journal, faults, revocation, loads
 //!   ├─ journal      what was asked, without secrets
 //!   ├─ faults       what goes wrong on purpose
 //!   ├─ databricks   one workspace: tokens, tokeninfo, embedded dashboards
@@ -50,12 +50,13 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+pub use app::AppTraffic;
 pub use databricks::LoadCounts;
 pub use faults::Fault;
-pub use journal::JournalEntry;
+pub use journal::{JournalEntry, Received};
 pub use operation::Operation;
 pub use settings::{
-    AppSettings, BoldBiDashboard, BoldBiSettings, BoldBiSignedText, BoldBiSite, BoldBiUser, Dashboard,
+    AppRefusal, AppSettings, BoldBiDashboard, BoldBiSettings, BoldBiSignedText, BoldBiSite, BoldBiUser, Dashboard,
     DatabricksSettings, DatasetKind, EntraSettings, Federation, FederationKeys, PowerBiDashboard, PowerBiDataset,
     PowerBiReport, PowerBiSettings, PowerBiTile, ReportKind, Settings,
 };
@@ -67,7 +68,7 @@ use entra::Directory;
 use faults::{Faults, Plan};
 use journal::Journal;
 use powerbi::PowerBi;
-use server::Door;
+use server::{Door, Traffic};
 use wire::{Asked, Reply};
 
 /// A running emulator. Dropping it ends the server and all its connections.
@@ -85,6 +86,7 @@ struct State {
     ca_pem: Option<String>,
     journal: Journal,
     faults: Faults,
+    traffic: Traffic,
     databricks: Workspace,
     app: App,
     entra: Directory,
@@ -102,14 +104,15 @@ impl Emulator {
         let addr = listener.local_addr()?;
         let app_listener = TcpListener::bind(settings.app.listen).await?;
         let app_addr = app_listener.local_addr()?;
-        let tls = if settings.tls { Some(tls::make()?) } else { None };
+        let tls = if settings.tls { Some(tls::make(settings.http2)?) } else { None };
         let state = Arc::new(State {
             url: url(addr, settings.tls),
             ca_pem: tls.as_ref().map(|tls| tls.ca_pem.clone()),
             journal: Journal::default(),
             faults: Faults::default(),
-            databricks: Workspace::new(settings.databricks, settings.app.client_id),
-            app: App { url: url(app_addr, settings.tls), request_limit: settings.app.request_limit },
+            traffic: Traffic::default(),
+            databricks: Workspace::new(settings.databricks, &settings.app),
+            app: App::new(url(app_addr, settings.tls), settings.app),
             entra: Directory::new(settings.entra)?,
             powerbi: PowerBi::new(settings.powerbi),
             boldbi: BoldBi::new(settings.boldbi),
@@ -133,12 +136,6 @@ impl Emulator {
     #[must_use]
     pub fn url(&self) -> String {
         self.state.url.clone()
-    }
-
-    /// The URL of the Databricks App.
-    #[must_use]
-    pub fn app_url(&self) -> String {
-        self.state.app.url.clone()
     }
 
     /// The certificate of the authority that clients have to trust, if it serves TLS.
@@ -207,6 +204,12 @@ impl Emulator {
         self.state.databricks.revoke_tokens();
     }
 
+    /// Ends all connections in good order, as soon as the requests on them are answered: those of HTTP/1.1 are closed,
+    /// those of HTTP/2 get GOAWAY first. WebSockets go on.
+    pub fn close_connections(&self) {
+        self.state.traffic.say_goodbye();
+    }
+
     /// Dashboard loads so far.
     #[must_use]
     pub fn loads(&self) -> LoadCounts {
@@ -227,6 +230,11 @@ impl State {
     fn control(&self, asked: &Asked) -> Option<Reply> {
         let what = asked.path.strip_prefix("/_emulator/")?;
         Some(control::answer(self, asked, what))
+    }
+
+    fn app_traffic(&self) -> AppTraffic {
+        let (connections, requests) = self.traffic.of_app();
+        AppTraffic { connections, requests }
     }
 
     fn operation(&self, asked: &Asked) -> Operation {

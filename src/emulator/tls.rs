@@ -12,6 +12,8 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
+use super::server::H2;
+
 /// The names of this machine, and those of the vendor that some clients have built in: a test leads them here with a
 /// resolver of its own. It is harmless: nobody trusts the authority who was not told to.
 const NAMES: [&str; 6] =
@@ -23,18 +25,21 @@ pub(super) struct Tls {
     pub ca_pem: String,
 }
 
-/// Makes an authority, a certificate for [`NAMES`], and an acceptor with both.
-pub(super) fn make() -> io::Result<Tls> {
+/// Makes an authority, a certificate for [`NAMES`], and an acceptor with both, which may speak HTTP/2.
+pub(super) fn make(http2: bool) -> io::Result<Tls> {
     let authority = authority().map_err(io::Error::other)?;
     let key = KeyPair::generate().map_err(io::Error::other)?;
     let leaf = leaf().and_then(|params| params.signed_by(&key, &authority)).map_err(io::Error::other)?;
     let chain = vec![leaf.der().clone(), authority.der().clone()];
     let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     // The provider is passed, not installed: a process-wide default belongs to the program, not to a fake in it.
-    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
         .map_err(io::Error::other)?;
+    if http2 {
+        config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
+    }
     Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(config)), ca_pem: authority.pem() })
 }
 

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 use serde_json::Value;
 
 /// Decoded parameters of a query or a form. The first of several equal names counts.
@@ -29,8 +29,10 @@ pub struct Asked {
     pub form: Params,
     /// True if the form or query names a parameter twice (refused by RFC 6749 section 3.2 at the token endpoint).
     pub repeated: bool,
-    /// All headers.
+    /// All headers. `:authority` of HTTP/2 is `Host`, as it is behind a vendor's front.
     pub headers: HeaderMap,
+    /// The version of HTTP.
+    pub version: Version,
     /// The body as sent.
     pub body: Bytes,
     /// `http://` or `https://` and the host that the client named, for the links of discovery documents.
@@ -41,7 +43,12 @@ impl Asked {
     /// Reads what the handlers need from the parts of a request; `own_url` stands in where no `Host` was sent.
     pub fn new(parts: &http::request::Parts, body: Bytes, own_url: &str) -> Self {
         let scheme = if own_url.starts_with("https") { "https" } else { "http" };
-        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let mut headers = parts.headers.clone();
+        let authority = parts.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+        if let Some(authority) = authority.filter(|_| parts.version == Version::HTTP_2) {
+            headers.entry(HOST).or_insert(authority);
+        }
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         let (query, repeated_query) = params(parts.uri.query().unwrap_or_default().as_bytes());
         let is_form = header(&parts.headers, CONTENT_TYPE)
             .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));
@@ -53,8 +60,9 @@ impl Asked {
             query,
             form,
             repeated: repeated_query || repeated_form,
-            headers: parts.headers.clone(),
             base_url: host.map_or_else(|| own_url.to_owned(), |host| format!("{scheme}://{host}")),
+            headers,
+            version: parts.version,
             body,
         }
     }

@@ -103,6 +103,17 @@ enum Segment {
     Below,
 }
 
+impl std::fmt::Display for AllowRule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ", self.method)?;
+        self.segments.iter().try_for_each(|segment| match segment {
+            Segment::Text(text) => write!(f, "/{text}"),
+            Segment::Any => f.write_str("/*"),
+            Segment::Below => f.write_str("/**"),
+        })
+    }
+}
+
 /// Methods that a rule may name. `CONNECT` and `TRACE` are not proxied.
 pub const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -185,6 +196,13 @@ mod tests {
             assert!(!allows("POST /api/predict", method, path), "{method} {path}");
         }
         assert!(!allows("GET /api/**", "HEAD", "/api/x"), "GET does not imply HEAD");
+    }
+
+    #[test]
+    fn a_rule_is_written_as_it_was_read() {
+        for rule in ["GET /", "GET /**", "POST /api/predict", "HEAD /models/*/x", "GET /api/"] {
+            assert_eq!(AllowRule::parse(rule).unwrap().to_string(), rule);
+        }
     }
 
     #[test]

@@ -201,6 +201,11 @@ pub fn upstream_place(upstream: &str) -> String {
     format!(r#","upstream":"{upstream}""#)
 }
 
+/// The same for a route.
+pub fn route_place(route: &str, upstream: &str) -> String {
+    format!(r#","route":"{route}","upstream":"{upstream}""#)
+}
+
 /// Turns viewer ids into texts that only the holder of the key can trace back.
 pub struct Pseudonyms(hmac::Key);
 

@@ -3,6 +3,7 @@
 
 mod embed;
 mod label;
+mod route;
 mod upstream;
 
 use prometheus::{
@@ -10,7 +11,8 @@ use prometheus::{
 };
 
 pub use embed::EmbedMetrics;
-pub use label::{CallOutcome, Label, LoadRejection, Operation, Outcome, Reading, Warning};
+pub use label::{CallOutcome, Label, LoadRejection, Operation, Outcome, Reading, StatusClass, Warning};
+pub use route::RouteMetrics;
 pub use upstream::{LoadMetrics, UpstreamMetrics};
 
 /// All families and their registry.
@@ -19,6 +21,7 @@ pub struct Metrics {
     registry: Registry,
     embeds: embed::Families,
     upstreams: upstream::Families,
+    routes: route::Families,
     secret_reloads: IntCounterVec,
     refused: IntCounterVec,
 }
@@ -34,6 +37,7 @@ impl Metrics {
         let metrics = Metrics {
             embeds: embed::Families::register(&make)?,
             upstreams: upstream::Families::register(&make)?,
+            routes: route::Families::register(&make)?,
             secret_reloads: make.counter(
                 "secret_reloads_total",
                 "Readings of secret files that brought something new or failed.",
@@ -57,6 +61,11 @@ impl Metrics {
     /// The handles of one upstream.
     pub fn upstream(&self, name: &str) -> UpstreamMetrics {
         self.upstreams.resolve(name)
+    }
+
+    /// The handles of one route.
+    pub fn route(&self, name: &str) -> RouteMetrics {
+        self.routes.resolve(name)
     }
 
     /// Counts a reading of a secret.

@@ -1,8 +1,10 @@
 //! Service tokens and viewer tokens, leased: the one place that knows which token answers which ask.
 
+mod bearer;
 mod details;
 mod ids;
 mod key;
+mod narrowed;
 mod service;
 mod store;
 mod viewer;
@@ -12,8 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+pub use bearer::Bearer;
 pub use details::{DetailsSource, ItemDetails};
 pub use ids::{IdRules, check};
+pub use narrowed::{Narrowed, NarrowedSource, NarrowedTokens, Narrowing};
 pub use service::{ServiceSource, ServiceStatus, ServiceTokens};
 pub use viewer::{Asked, Served, ViewerSource, ViewerToken, ViewerTokens};
 

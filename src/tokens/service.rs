@@ -14,12 +14,12 @@ use crate::upstream::outcome_of;
 use crate::vendor::{MintFault, Vendor};
 
 /// Enough for the calls that use it.
-const MIN_LIFE: Duration = Duration::from_secs(120);
+pub(super) const MIN_LIFE: Duration = Duration::from_secs(120);
 /// Enough for one call.
 const LEAST_LIFE: Duration = Duration::from_secs(10);
 /// In an outage down to what the vendor's SDKs keep as a margin (Azure Databricks rejects tokens with
 /// 30 s or less left; the SDKs stop at 40).
-const STALE_UNTIL: Duration = Duration::from_secs(40);
+pub(super) const STALE_UNTIL: Duration = Duration::from_secs(40);
 
 /// How much life the service token of an upstream must have left.
 fn policy(system: &System) -> Policy {
@@ -123,14 +123,14 @@ impl ServiceTokens {
     }
 
     /// A call with this token went well, or not.
-    fn proved(&self, token: &Grant<Token>, well: bool) {
+    pub(super) fn proved(&self, token: &Grant<Token>, well: bool) {
         if well {
             self.lease.proved(&token.item);
         }
     }
 
     /// Another token than this one, which the vendor refused; `None` where that is not worth a try.
-    async fn another(&self, refused: &Grant<Token>, life: Duration) -> Option<Result<Grant<Token>, Fault>> {
+    pub(super) async fn another(&self, refused: &Grant<Token>, life: Duration) -> Option<Result<Grant<Token>, Fault>> {
         let policy = self.lease.source().policy.raised_to(life);
         let answer = self.lease.another(&self.keeper, &policy, &refused.item).await?;
         Some(answer.map(|(grant, _)| grant))

@@ -1,4 +1,4 @@
-//! TCP, proxy and TLS on the way to a vendor.
+//! TCP, proxy and TLS on the way to a vendor or to the target of a route.
 
 use std::future::Future;
 use std::path::Path;
@@ -21,34 +21,50 @@ use rustls::pki_types::pem::PemObject;
 use tokio::net::TcpStream;
 
 use super::Target;
+use crate::config::BaseUrl;
 
 /// A pooled HTTP/1.1 client. Redirects are never followed: this client does not know how.
-pub type HttpClient = Client<HttpsConnector<Road>, Full<bytes::Bytes>>;
+pub type HttpClient = Client<Connector, Full<bytes::Bytes>>;
+/// Opens connections to one host, with TLS where it is asked for.
+pub type Connector = HttpsConnector<Road>;
+/// An open connection.
+pub type Connection = <Connector as tower_service::Service<Uri>>::Response;
 
 /// A client for one target.
 ///
 /// # Errors
 /// One sentence on what is wrong with the roots of trust.
 pub fn client(target: &Target) -> Result<HttpClient, String> {
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    http.set_connect_timeout(Some(target.timeouts.connect));
-    let road = Road { http, proxies: Arc::new(Matcher::from_env()) };
-    // Reading the system's roots takes milliseconds, which a plain loopback host need not pay.
-    let roots = if target.host.https { roots(target.ca_file.as_deref())? } else { RootCertStore::empty() };
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be set up: {error}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connector =
-        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(road);
+    let tls = tls(&target.host, target.ca_file.as_deref())?;
     Ok(Client::builder(TokioExecutor::new())
         .pool_idle_timeout(Duration::from_secs(60))
         .pool_timer(TokioTimer::new())
-        .build(connector))
+        .build(http1(tls, target.timeouts.connect)))
+}
+
+/// What opens connections for HTTP/1.1 alone, and for whichever of it and HTTP/2 the host prefers (by ALPN).
+///
+/// # Errors
+/// One sentence on what is wrong with the roots of trust.
+pub fn connectors(host: &BaseUrl, ca_file: Option<&Path>, timeout: Duration) -> Result<[Connector; 2], String> {
+    let tls = tls(host, ca_file)?;
+    let builder = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
+    Ok([http1(tls, timeout), builder.enable_all_versions().wrap_connector(Road::new(timeout))])
+}
+
+fn http1(tls: rustls::ClientConfig, timeout: Duration) -> Connector {
+    let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+    builder.enable_http1().wrap_connector(Road::new(timeout))
+}
+
+fn tls(host: &BaseUrl, ca_file: Option<&Path>) -> Result<rustls::ClientConfig, String> {
+    // Reading the system's roots takes milliseconds, which a plain loopback host need not pay.
+    let roots = if host.https { roots(ca_file)? } else { RootCertStore::empty() };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// The system's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured) and those of `ca_file`.
@@ -97,6 +113,16 @@ pub fn sources<'a>(
 pub struct Road {
     http: HttpConnector,
     proxies: Arc<Matcher>,
+}
+
+impl Road {
+    fn new(timeout: Duration) -> Road {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(timeout));
+        Road { http, proxies: Arc::new(Matcher::from_env()) }
+    }
 }
 
 type Arrival = Result<TokioIo<TcpStream>, Box<dyn std::error::Error + Send + Sync>>;

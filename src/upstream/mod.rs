@@ -3,6 +3,7 @@
 
 mod call;
 mod connect;
+pub mod pool;
 pub mod retry;
 
 use std::path::PathBuf;

@@ -90,6 +90,25 @@ impl Vendor {
         }
     }
 
+    /// Gets a service token that is good for less than the one in hand: see [`narrows_to`].
+    ///
+    /// # Errors
+    /// As [`Vendor::mint`].
+    pub async fn narrowed_token(
+        &self,
+        service: Option<&Grant<Token>>,
+        audience: Option<&str>,
+        scope: Option<&str>,
+        urgency: Urgency,
+    ) -> Result<(Token, Lifetime), MintFault> {
+        match (self, service) {
+            (Vendor::Databricks(databricks), Some(service)) => {
+                databricks.narrowed_token(&service.item, audience, scope, urgency).await
+            }
+            _ => Err(MintFault::Other(mixed_up())),
+        }
+    }
+
     /// How long the vendor wants no call yet.
     pub fn paused_for(&self) -> Option<Duration> {
         match self {

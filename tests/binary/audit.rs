@@ -64,6 +64,29 @@ fn each_hand_out_and_each_refusal_is_one_line() {
     assert!(of("timestamp").iter().all(|at| at.parse::<jiff::Timestamp>().is_ok()));
 }
 
+/// The broadest token of all is no exception.
+#[test]
+fn a_service_token_that_is_given_to_an_sdk_is_one_line() {
+    let vendor = Vendor::start();
+    let settings = Settings { upstream: "metadata_service: true".to_owned(), ..Settings::default() };
+    let sidecar = Sidecar::with(&vendor, &settings).ready();
+    let path = "/v1/upstreams/acme/databricks-metadata";
+    let version = ("X-Databricks-Metadata-Version", "1");
+    let token = send(sidecar.listen, "GET", path, &[version, ("X-Databricks-Host", &vendor.url())], "").token();
+    send(sidecar.listen, "GET", path, &[version], "");
+    send(sidecar.listen, "GET", path, &[], "");
+    let lines = lines(&sidecar, 3);
+    assert_eq!(keys(&lines[0]), ["caller", "code", "decision", "level", "target", "timestamp", "token", "upstream"]);
+    assert_eq!(keys(&lines[1]), ["caller", "code", "decision", "level", "target", "timestamp", "upstream"]);
+    let of = |name: &str| lines.iter().map(|line| line[name].as_str().unwrap_or("-").to_owned()).collect::<Vec<_>>();
+    assert_eq!(of("decision"), ["granted", "refused", "refused"]);
+    assert_eq!(of("code"), ["service_token", "invalid_parameters", "missing_request_header"]);
+    assert_eq!(of("upstream"), ["acme", "acme", "-"]);
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
+    let hex: String = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(of("token")[0], hex);
+}
+
 /// With a key, a viewer has the same hash after a restart, and at every replica; without one, nobody can compare.
 #[test]
 fn hashes_are_as_stable_as_their_key() {

@@ -19,6 +19,7 @@ mod environment;
 mod framing;
 mod live_check;
 mod memory;
+mod metadata;
 mod openapi;
 mod power_bi;
 mod probes;

@@ -5,12 +5,12 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::support::bold_bi::BoldBi;
-use crate::support::{Sidecar, Vendor, outcome, python};
+use crate::support::{Settings, Sidecar, Vendor, outcome, python};
 
 fn walk(sidecar: &Sidecar, more: &[&str]) {
     let mut command = Command::new(python());
     let url = format!("http://{}", sidecar.listen);
-    command.args(["tests/python/openapi_walk.py", "--url", &url, "--embed", "sales"]).args(more);
+    command.args(["tests/python/openapi_walk.py", "--url", &url, "--embed", "sales", "--upstream", "acme"]).args(more);
     let ended = outcome(command);
     let walk: Value = serde_json::from_str(ended.out.trim()).unwrap_or_else(|error| panic!("{error}: {ended:?}"));
     assert_eq!(walk["broken"], Value::Array(Vec::new()), "{walk:#}");
@@ -23,7 +23,8 @@ fn walk(sidecar: &Sidecar, more: &[&str]) {
 #[test]
 fn every_reply_is_one_that_the_document_describes() {
     let vendor = Vendor::start();
-    walk(&Sidecar::start(&vendor).ready(), &[]);
+    let settings = Settings { upstream: "metadata_service: true".to_owned(), ..Settings::default() };
+    walk(&Sidecar::with(&vendor, &settings).ready(), &["--databricks-host", &vendor.url()]);
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod forms;
 mod isolation;
 mod limits;
 mod lives;
+mod metadata;
 mod mint_fields;
 mod power_bi;
 mod probes;

@@ -1,7 +1,7 @@
 """Walks what /openapi.json promises against a running sidecar: requests are made from the schemas, good ones and each
 with one thing wrong, and every reply must be one that the document describes. Prints one JSON line.
 
-    .tools/venv/bin/python tests/python/openapi_walk.py --url http://127.0.0.1:8190 --embed sales
+    .tools/venv/bin/python tests/python/openapi_walk.py --url http://127.0.0.1:8190 --embed sales --upstream acme
 """
 
 import argparse
@@ -128,6 +128,26 @@ class Walk:
             reply = self.send("POST", target + query, {**headers, **sent}, good)
             self.judge(f"authorize {query} {sent}", operation, reply, lambda got, status=status: got == status)
 
+    def metadata(self, upstream, host):
+        """What Databricks' SDKs call."""
+        path = "/v1/upstreams/{upstream}/databricks-metadata"
+        operation, target = self.document["paths"][path]["get"], path.format(upstream=upstream)
+        scheme = self.document["components"]["securitySchemes"][next(iter(operation["security"][0]))]
+        version, named = {scheme["name"]: "1"}, self.resolve(operation["parameters"][0])["name"]
+        good = {**version, named: host or "https://host.example"}
+        unknown = path.format(upstream="no-such-upstream")
+        for what, asked, headers, body, status in [
+                ("metadata", target, good, None, 200 if host else 404), ("of no upstream", unknown, good, None, 404),
+                ("without version", target, {named: good[named]}, None, 403),
+                ("of version 2", target, {**good, scheme["name"]: "2"}, None, 403),
+                ("without host", target, version, None, 422 if host else 404),
+                ("of another host", target, {**good, named: "https://evil.example"}, None, 422 if host else 404),
+                ("with a body", target, good, GOOD, 400 if host else 404),
+                ("with a large head", target, {**good, "X-Large": "x" * 17_000}, None, 431),
+                ("of a page", target, {**good, "Origin": "https://evil.example"}, None, 403)]:
+            reply = self.send("GET", asked, headers, body)
+            self.judge(what, operation, reply, lambda got, status=status: got == status)
+
     def others(self):
         described = self.document["paths"]["/openapi.json"]["get"]
         self.judge("GET /openapi.json", described, self.send("GET", "/openapi.json", {"Sidemint-Request": "true"}))
@@ -177,6 +197,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--url", required=True)
     parser.add_argument("--embed", required=True)
+    parser.add_argument("--upstream", required=True, help="of the embed")
+    parser.add_argument("--databricks-host", help="the upstream is of Databricks, with this host, and open to SDKs")
     parser.add_argument("--boldbi", action="store_true", help="the embed is of Bold BI, for any viewer with a value")
     arguments = parser.parse_args()
     walk = Walk(arguments.url, arguments.embed)
@@ -184,6 +206,7 @@ def main():
     walk.get()
     walk.others()
     walk.authorize(arguments.boldbi)
+    walk.metadata(arguments.upstream, arguments.databricks_host)
     print(json.dumps({"requests": walk.requests, "statuses": walk.statuses, "broken": walk.broken}))
 
 

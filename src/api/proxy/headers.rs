@@ -1,7 +1,7 @@
 //! Which headers go through a route, in either direction. What goes to the target is built from an allow-list:
 //! identity and routing are ours to say, and a header that nobody knows of may be what somebody trusts.
 
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderValue};
 
 /// Of the field's standards (RFC 9110 and its like): content, negotiation, conditions, ranges, tracing.
 const PASSED: [&str; 33] = [
@@ -73,24 +73,62 @@ const HOP_BY_HOP: [&str; 9] = [
 /// The headers of a request, as far as they go to the target: without its credential, host and framing, which
 /// are put in last.
 pub(super) fn to_target(given: &HeaderMap) -> HeaderMap {
+    let mut headers = trailers_to_target(given);
+    // Trailers come to those who say that they take them (RFC 9110 section 10.1.4); that word is for one
+    // connection, so this is ours.
+    if lists(given.get_all(header::TE), "trailers") {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+    headers
+}
+
+/// What comes after a body is held against the same list.
+pub(super) fn trailers_to_target(given: &HeaderMap) -> HeaderMap {
     let named = Named::of(given);
-    let passes = |name: &HeaderName| is_passed(name.as_str()) && !named.has(name);
-    given.iter().filter(|(name, _)| passes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    filtered(given, |name| is_passed(name) && !named.has(name))
 }
 
 /// The headers of a response, as far as they go to the caller. The target's cookies are for a browser of its
 /// own host, and who may read the answer across origins is ours to say.
 pub(super) fn to_caller(given: &HeaderMap) -> HeaderMap {
     let named = Named::of(given);
-    let stays = |name: &HeaderName| {
-        let text = name.as_str();
-        HOP_BY_HOP.contains(&text)
+    let stays = |name: &str| {
+        HOP_BY_HOP.contains(&name)
             || named.has(name)
-            || [header::SET_COOKIE, header::ALT_SVC, header::STRICT_TRANSPORT_SECURITY].contains(name)
-            || text.starts_with("access-control-")
-            || text.starts_with("sidemint")
+            || ["set-cookie", "alt-svc", "strict-transport-security"].contains(&name)
+            || name.starts_with("access-control-")
+            || name.starts_with("sidemint")
     };
-    given.iter().filter(|(name, _)| !stays(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    filtered(given, |name| !stays(name))
+}
+
+fn filtered(given: &HeaderMap, passes: impl Fn(&str) -> bool) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(given.len() + 4);
+    for (name, value) in given {
+        if passes(name.as_str()) {
+            headers.append(name, value.clone());
+        }
+    }
+    // Trailers that are not announced do not go through HTTP/1.1.
+    let announced = options(given.get_all(header::TRAILER)).filter(|name| passes(&name.to_ascii_lowercase()));
+    let announced: Vec<&str> = announced.collect();
+    if !announced.is_empty()
+        && let Ok(value) = HeaderValue::try_from(announced.join(", "))
+    {
+        headers.insert(header::TRAILER, value);
+    }
+    headers
+}
+
+/// The members of a list that may be spread over several lines (RFC 9110 section 5.6.1).
+fn options<'a>(values: header::GetAll<'a, HeaderValue>) -> impl Iterator<Item = &'a str> {
+    let lines = values.into_iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|option| !option.is_empty())
+}
+
+fn lists(values: header::GetAll<'_, HeaderValue>, option: &str) -> bool {
+    options(values).any(|listed| listed.eq_ignore_ascii_case(option))
 }
 
 fn is_passed(name: &str) -> bool {
@@ -103,22 +141,21 @@ fn is_passed(name: &str) -> bool {
 }
 
 /// The options of all `Connection` headers: the sender calls them hop-by-hop.
-struct Named(Vec<String>);
+struct Named<'a>(Vec<&'a str>);
 
-impl Named {
-    fn of(headers: &HeaderMap) -> Named {
-        let lines = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-        let options = lines.flat_map(|line| line.split(','));
-        Named(options.map(|option| option.trim().to_ascii_lowercase()).filter(|option| !option.is_empty()).collect())
+impl Named<'_> {
+    fn of(headers: &HeaderMap) -> Named<'_> {
+        Named(options(headers.get_all(header::CONNECTION)).collect())
     }
 
-    fn has(&self, name: &HeaderName) -> bool {
-        self.0.iter().any(|option| option == name.as_str())
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|option| option.eq_ignore_ascii_case(name))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
     use proptest::prelude::*;
 
     use super::*;
@@ -155,7 +192,7 @@ mod tests {
             ("proxy-authorization", "Basic x"),
             ("upgrade", "h2c"),
             ("http2-settings", "x"),
-            ("te", "trailers"),
+            ("te", "gzip"),
             ("sec-fetch-site", "none"),
             ("something-new", "x"),
         ]);

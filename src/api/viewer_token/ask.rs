@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-use super::json::{Object, Texts};
+use crate::api::json::{Object, Texts, unreadable};
 use crate::config::units::Span;
 use crate::edge::{Request, body};
 use crate::model::lifetime::LONGEST;
@@ -80,7 +80,7 @@ pub(super) fn from_json(json: &[u8]) -> Result<Ask, Fault> {
         #[serde(default)]
         min_ttl: Option<Span>,
     }
-    let Object::<Body>(body) = serde_json::from_slice(json).map_err(|error| unreadable(&error))?;
+    let Object::<Body>(body) = serde_json::from_slice(json).map_err(|error| unreadable(&error, FIELDS))?;
     let min_ttl = body.min_ttl.map(|span| span.0);
     if min_ttl.is_some_and(|min_ttl| min_ttl > LONGEST) {
         return Err(invalid("min_ttl is over 24h, and no token lives longer"));
@@ -105,21 +105,6 @@ impl From<Who> for Viewer {
     fn from(Who { id, value, roles, attributes }: Who) -> Viewer {
         // Serializers write `null` for what is not there.
         Viewer { id, value, roles: roles.unwrap_or_default(), attributes: attributes.unwrap_or_default().0 }
-    }
-}
-
-/// The library's message may quote values, which may be personal; only its place is passed on.
-fn unreadable(error: &serde_json::Error) -> Fault {
-    let (line, column) = (error.line(), error.column());
-    match error.classify() {
-        serde_json::error::Category::Data => Fault::new(
-            Code::InvalidParameters,
-            format!(
-                "line {line} column {column}: a field is unknown, missing, twice there or of the wrong type; the fields are \
-             viewer {{id, value, roles, attributes}}, purpose and min_ttl"
-            ),
-        ),
-        _ => Fault::new(Code::MalformedRequest, format!("line {line} column {column}: this is not JSON")),
     }
 }
 
@@ -183,6 +168,8 @@ fn parameters(query: &str) -> Result<(Option<&str>, Purpose), Fault> {
     Ok((id, purpose))
 }
 
+/// Of a POST.
+const FIELDS: &str = "viewer {id, value, roles, attributes}, purpose and min_ttl";
 static VIEWER_VALUE: HeaderName = HeaderName::from_static("sidemint-viewer-value");
 
 /// A header with percent-encoded UTF-8.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::Failure;
-use super::{bold_bi, databricks, power_bi, say, step, way};
+use super::{bold_bi, databricks, power_bi, route, say, step, way};
 use crate::app;
-use crate::config::{Config, Embed, Environment, Item, Origin, Roles, Upstream, ViewerField};
+use crate::config::{Config, Embed, Environment, Item, Origin, Roles, Route, Upstream, ViewerField};
 use crate::lease::Grant;
 use crate::model::{Fault, Token, Urgency, Viewer};
 use crate::vendor::{Details, Mint, Minted, Vendor, check_viewer};
@@ -77,7 +77,9 @@ pub(super) async fn walk(config: &Config, environment: Environment, who: &Who) -
         say(&format!("\nupstream {name} ({})", upstream.system.host()));
         let embeds: Vec<&Embed> =
             config.embeds.values().filter(|embed| embed.upstream.name == *name).map(|embed| &**embed).collect();
-        if !walk_upstream(upstream, vendor, &embeds, who).await {
+        let routes: Vec<&Route> =
+            config.routes.values().filter(|route| route.upstream.name == *name).map(|route| &**route).collect();
+        if !walk_upstream(upstream, vendor, &embeds, &routes, who).await {
             failures += 1;
         }
     }
@@ -89,8 +91,8 @@ pub(super) async fn walk(config: &Config, environment: Environment, who: &Who) -
     Ok(())
 }
 
-/// One upstream and its embeds, each step only if those before it went well.
-async fn walk_upstream(upstream: &Upstream, vendor: &Vendor, embeds: &[&Embed], who: &Who) -> bool {
+/// One upstream, its embeds and its routes, each step only if those before it went well.
+async fn walk_upstream(upstream: &Upstream, vendor: &Vendor, embeds: &[&Embed], routes: &[&Route], who: &Who) -> bool {
     let patience = upstream.timeouts.connect.max(Duration::from_secs(1));
     let mut seen = BTreeSet::new();
     for host in upstream.system.hosts() {
@@ -121,6 +123,9 @@ async fn walk_upstream(upstream: &Upstream, vendor: &Vendor, embeds: &[&Embed], 
     let mut good = true;
     for embed in embeds {
         good &= walk.embed(embed).await;
+    }
+    for route in routes {
+        good &= route::walk(&walk, route).await;
     }
     good
 }

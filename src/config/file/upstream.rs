@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{At, LiteralSecret, Off};
+use super::{At, LiteralSecret};
 use crate::config::units::Span;
 
 /// `upstreams.*.kind`
@@ -127,10 +127,9 @@ pub struct Upstream {
     /// protocol; default false.
     #[serde(default)]
     pub metadata_service: Option<At<bool>>,
-    /// Must be false.
+    /// databricks, powerbi: whether callers may take the service token itself, or a narrower one; default false.
     #[serde(default)]
-    #[schemars(skip)]
-    pub service_token_endpoint: Option<Off>,
+    pub service_token_endpoint: Option<At<bool>>,
 }
 
 impl Upstream {

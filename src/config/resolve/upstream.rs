@@ -39,13 +39,19 @@ pub(super) fn resolve(
     if timeouts.connect.is_zero() || timeouts.request.is_zero() {
         section.add(Some(file.place), "timeouts", "must be above zero");
     }
+    let system = system?;
+    let opened = given.service_token_endpoint.as_ref().filter(|opened| opened.value);
+    if let Some(opened) = opened.filter(|_| !system.has_service_token()) {
+        section.add(Some(opened.place), "service_token_endpoint", "there is no service token to hand out");
+    }
     let upstream = Upstream {
         name: name.to_owned(),
-        system: system?,
+        system,
         load_limit: Some(load_limit.ok()?).filter(|_| limited),
         timeouts,
         retry: Retry { attempts, max_backoff: span(given.retry.max_backoff, 8) },
         ca_file: given.ca_file.as_ref().map(|ca| ca.value.clone()),
+        service_token_endpoint: opened.is_some(),
     };
     (problems.0.len() == before).then_some(upstream)
 }

@@ -1,46 +1,64 @@
 //! A Databricks App on a host of its own (databricks.md section 5): the vendor's proxy in front, which asks for a token
-//! and sets identity headers, and behind it an app that echoes, streams events and bytes, and speaks WebSocket.
+//! and sets identity headers, and behind it an app that does under `/api/` all that a reverse proxy has to cope with.
 
+pub(super) mod door;
+mod echo;
+mod heads;
 pub(super) mod websocket;
 
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_lc_rs::digest::{Context, SHA256};
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue, ORIGIN, UPGRADE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use serde_json::{Map, Value, json};
-use tokio::time::{sleep, timeout};
+use serde::Serialize;
+use tokio::time::sleep;
 
 use super::State;
-use super::server::{Leaving, ReplyBody, response};
-use super::wire::{Asked, Reply, header};
+use super::server::{Levers, ReplyBody, Upload, response};
+use super::settings::{AppRefusal, AppSettings};
+use super::wire::{Asked, Reply};
 
 /// What the emulator knows of the app.
 #[derive(Debug)]
 pub(super) struct App {
     /// Its own host.
     pub url: String,
-    /// See [`AppSettings::request_limit`](super::AppSettings::request_limit).
-    pub request_limit: Option<Duration>,
+    pub settings: AppSettings,
+    refusal: Mutex<AppRefusal>,
 }
 
-/// The body of an echoed request is shown up to this length; its digest covers all of it.
-const SHOWN: usize = 4096;
+/// What is under way at the Databricks App.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct AppTraffic {
+    /// Open connections, WebSockets among them.
+    pub connections: u64,
+    /// Requests whose answer has not ended yet.
+    pub requests: u64,
+}
 
-/// Answers one request to the app's host.
+impl App {
+    pub fn new(url: String, settings: AppSettings) -> Self {
+        Self { url, refusal: Mutex::new(settings.refusal), settings }
+    }
+
+    pub fn refusal(&self) -> AppRefusal {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_refusal(&self, refusal: AppRefusal) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+    }
+}
+
+/// Answers one request that was let in.
 pub(super) async fn answer(
     state: &State,
     asked: &Asked,
-    request: Request<Incoming>,
-    leaving: &Leaving,
+    request: Request<Upload>,
+    levers: &Levers,
 ) -> Response<ReplyBody> {
-    if let Some(refused) = at_the_door(state, asked) {
-        return response(refused);
-    }
-    let limit = state.app.request_limit;
+    let limit = state.app.settings.request_limit;
     match asked.path.as_str() {
         "/api/sse" => {
             let body =
@@ -49,7 +67,7 @@ pub(super) async fn answer(
         }
         "/api/bytes" => {
             let count = number(asked, "count", 1 << 20);
-            let mut answer = streamed("application/octet-stream", ReplyBody::dots(count));
+            let mut answer = streamed("application/octet-stream", ReplyBody::dots(count).within(limit));
             answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(count));
             answer
         }
@@ -59,95 +77,20 @@ pub(super) async fn answer(
             let late = limit.is_some_and(|limit| wanted >= limit);
             response(Reply::empty(if late { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::NO_CONTENT }))
         }
-        "/api/status" => {
-            let code = u16::try_from(number(asked, "code", 200)).ok().and_then(|code| StatusCode::from_u16(code).ok());
-            response(Reply::json(code.unwrap_or(StatusCode::OK), &json!({"app": "says so"})))
+        "/api/duplex" => streamed("application/octet-stream", ReplyBody::back(request.into_body()).within(limit)),
+        "/api/status" => heads::status(asked),
+        "/api/early" => response(Reply::json(code(asked, 413), &serde_json::json!({"app": "did not read the body"}))),
+        "/api/redirect" => heads::redirect(asked),
+        "/api/headers" => heads::many(asked),
+        "/api/rude-headers" => heads::rude(),
+        "/api/continue" => {
+            heads::early_hints(asked, levers);
+            echo::answer(state, asked, request).await
         }
-        "/api/ws" => websocket::accept(asked, request, leaving, &state.app.url),
-        _ => echo(state, asked, request, limit).await,
+        "/api/trailers" => echo::with_trailers(state, asked, request).await,
+        "/api/ws" => websocket::accept(asked, request, levers, &state.app.url),
+        _ => echo::answer(state, asked, request).await,
     }
-}
-
-/// The vendor's proxy. Without a token, or with one that is none, it sends the caller to sign in, for WebSockets too;
-/// tokens work under `/api/` only.
-fn at_the_door(state: &State, asked: &Asked) -> Option<Reply> {
-    if asked.path == "/oidc/oauth2/v2.0/authorize" {
-        return Some(Reply::html("<html><head><title>Sign in</title></head><body>Sign in to Databricks</body></html>"));
-    }
-    let to_sign_in = || {
-        let place =
-            format!("{}/oidc/oauth2/v2.0/authorize?redirect_uri={}/.auth/callback", state.app.url, state.app.url);
-        Some(Reply::redirect(StatusCode::FOUND, &place))
-    };
-    let Some(token) = asked.bearer().filter(|_| asked.path.starts_with("/api/")) else {
-        return to_sign_in();
-    };
-    match state.databricks.admits_to_app(token) {
-        Some(true) => None,
-        Some(false) => Some(Reply::platform(StatusCode::FORBIDDEN, "PERMISSION_DENIED", "The token lacks scopes.")),
-        None if token.matches('.').count() == 2 => {
-            Some(Reply::platform(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "Invalid Token"))
-        }
-        None => to_sign_in(),
-    }
-}
-
-/// What the app saw of the request. The body is digested as it comes, whatever its size.
-async fn echo(
-    state: &State,
-    asked: &Asked,
-    request: Request<Incoming>,
-    limit: Option<Duration>,
-) -> Response<ReplyBody> {
-    let query = request.uri().query().unwrap_or_default().to_owned();
-    let reading = digested(request.into_body());
-    let read = timeout(limit.unwrap_or(Duration::MAX), reading).await;
-    let Ok(Some((length, digest, shown))) = read else {
-        return response(Reply::empty(StatusCode::GATEWAY_TIMEOUT));
-    };
-    let seen = json!({
-        "method": asked.method.as_str(), "path": asked.path, "query": query, "headers": forwarded(state, asked),
-        "body": {"length": length, "sha256": digest, "text": shown},
-    });
-    response(Reply::json(StatusCode::OK, &seen))
-}
-
-async fn digested(mut body: Incoming) -> Option<(u64, String, String)> {
-    let (mut digest, mut length, mut start) = (Context::new(&SHA256), 0_u64, Vec::new());
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.ok()?.into_data() else {
-            continue;
-        };
-        digest.update(&data);
-        length += data.len() as u64;
-        let room = SHOWN.saturating_sub(start.len()).min(data.len());
-        start.extend_from_slice(&data[..room]);
-    }
-    let hex = digest.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    Some((length, hex, String::from_utf8_lossy(&start).into_owned()))
-}
-
-/// The headers as they arrive at the app: the proxy takes `Authorization` and its own cookies away and replaces
-/// whatever identity the caller claims.
-fn forwarded(state: &State, asked: &Asked) -> Value {
-    let is_claimed =
-        |name: &HeaderName| name == "authorization" || name == COOKIE || name.as_str().starts_with("x-forwarded-");
-    let mut headers = Map::new();
-    for (name, value) in asked.headers.iter().filter(|(name, _)| !is_claimed(name)) {
-        headers.insert(name.to_string(), json!(String::from_utf8_lossy(value.as_bytes())));
-    }
-    let settings = state.databricks.settings();
-    let principal = format!("{}@{}", settings.client_id, settings.workspace_id);
-    let host = state.app.url.split("//").nth(1).unwrap_or_default();
-    for (name, value) in [
-        ("x-forwarded-host", host),
-        ("x-forwarded-user", &principal),
-        ("x-forwarded-preferred-username", &settings.client_id),
-        ("x-real-ip", "127.0.0.1"),
-    ] {
-        headers.insert(name.to_owned(), json!(value));
-    }
-    Value::Object(headers)
 }
 
 fn streamed(kind: &'static str, body: ReplyBody) -> Response<ReplyBody> {
@@ -158,4 +101,11 @@ fn streamed(kind: &'static str, body: ReplyBody) -> Response<ReplyBody> {
 
 fn number(asked: &Asked, name: &str, default: u64) -> u64 {
     asked.query.get(name).and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// The status of `?code=`. An interim one is none that can be answered.
+fn code(asked: &Asked, default: u16) -> StatusCode {
+    let named = u16::try_from(number(asked, "code", default.into())).ok();
+    let status = named.and_then(|code| StatusCode::from_u16(code).ok());
+    status.filter(|status| !status.is_informational()).unwrap_or(StatusCode::BAD_REQUEST)
 }

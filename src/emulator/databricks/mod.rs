@@ -17,7 +17,7 @@ pub use loads::LoadCounts;
 use super::faults::Plan;
 use super::keys::SigningKey;
 use super::operation::Operation;
-use super::settings::{Dashboard, DatabricksSettings};
+use super::settings::{AppSettings, Dashboard, DatabricksSettings};
 use super::wire::{Asked, Reply};
 use loads::LoadLog;
 
@@ -25,7 +25,8 @@ use loads::LoadLog;
 #[derive(Debug)]
 pub(super) struct Workspace {
     settings: DatabricksSettings,
-    app_client_id: String,
+    /// The client ids of the apps that tokens can be exchanged for, first that of the app which is there.
+    apps: Vec<String>,
     /// Made when it is first needed, as most emulators see requests to one vendor only, and a key takes a while.
     keys: LazyLock<SigningKey>,
     /// Rises when tokens are revoked; each service token carries the number it was issued under.
@@ -63,12 +64,12 @@ pub(super) fn operation(asked: &Asked) -> Operation {
 }
 
 impl Workspace {
-    pub fn new(settings: DatabricksSettings, app_client_id: String) -> Self {
+    pub fn new(settings: DatabricksSettings, app: &AppSettings) -> Self {
         let mut secrets = settings.other_secrets.clone();
         secrets.push(settings.client_secret.clone());
         let limit = usize::try_from(settings.loads_per_second).unwrap_or(usize::MAX);
         Self {
-            app_client_id,
+            apps: [&app.client_id].into_iter().chain(&app.other_client_ids).cloned().collect(),
             // RFC 9068 section 2.1.
             keys: LazyLock::new(|| SigningKey::generate("at+jwt").expect("the system has random bytes for a key")),
             generation: AtomicU64::new(0),
@@ -146,9 +147,7 @@ impl Workspace {
     /// Lets pass whoever bears a living `all-apis` token of this workspace. One that was exchanged for an app is good
     /// for that app only.
     fn service_caller(&self, asked: &Asked) -> Result<(), Reply> {
-        let claims = asked.bearer().and_then(|token| self.living(token));
-        let claims = claims.filter(|claims| claims["aud"] == self.settings.workspace_id.as_str());
-        let Some(claims) = claims else {
+        let Some(claims) = asked.bearer().and_then(|token| self.own(token)) else {
             return Err(Reply::platform(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "Invalid Token"));
         };
         if has_all_apis(&claims) {
@@ -158,9 +157,17 @@ impl Workspace {
         Err(Reply::platform(StatusCode::FORBIDDEN, "PERMISSION_DENIED", message))
     }
 
-    /// Whether a token has the scopes that open the app; none where it is not a living token of ours.
+    /// Whether a token has the scopes that open the app; none where it is not a living token of the workspace or of
+    /// this app. What the vendor says to the token of another app is not known: it is taken for an invalid one.
     pub fn admits_to_app(&self, token: &str) -> Option<bool> {
-        self.living(token).map(|claims| has_all_apis(&claims))
+        let is_for_app = |claims: &Value| self.apps.first().is_some_and(|app| claims["aud"] == app.as_str());
+        let exchanged = || self.living(token).filter(is_for_app);
+        self.own(token).or_else(exchanged).map(|claims| has_all_apis(&claims))
+    }
+
+    /// The claims of a living token for the workspace itself.
+    fn own(&self, token: &str) -> Option<Value> {
+        self.living(token).filter(|claims| claims["aud"] == self.settings.workspace_id.as_str())
     }
 
     /// The claims of a token that is ours, alive and not revoked.

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{Workspace, tokeninfo};
+use super::{Workspace, has_all_apis, tokeninfo};
 use crate::emulator::faults::Plan;
 use crate::emulator::federation;
 use crate::emulator::wire::{Asked, Params, Reply, form_decoded};
@@ -14,6 +14,7 @@ use crate::emulator::wire::{Asked, Params, Reply, form_decoded};
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const NOTEBOOK_TOKEN: &str = "urn:databricks:params:oauth:token-type:personal-access-token";
 const JWT_TYPE: &str = "urn:ietf:params:oauth:token-type:jwt";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 /// Scopes that a service principal may ask for. The vendor's list is not published; these are all that were seen.
 const SCOPES: [&str; 6] = [
@@ -32,9 +33,14 @@ pub(super) fn is_mint(form: &Params) -> bool {
         || form.get("scope").is_some_and(|scope| scope.split(' ').any(|one| one.starts_with("dashboards")))
 }
 
-/// Whether the form exchanges a broad token for one of an app (databricks.md section 5).
+/// Whether the form exchanges a broad token for one of an app (databricks.md section 5). The vendor documents the type
+/// of a notebook's token; the general one of RFC 8693 is taken too, where an audience tells what it is for.
 pub(super) fn is_for_app(form: &Params) -> bool {
-    form.get("subject_token_type").is_some_and(|kind| kind == NOTEBOOK_TOKEN)
+    form.get("subject_token_type").is_some_and(|kind| match kind.as_str() {
+        NOTEBOOK_TOKEN => true,
+        ACCESS_TOKEN => form.contains_key("audience"),
+        _ => false,
+    })
 }
 
 /// Answers the token endpoint.
@@ -117,10 +123,14 @@ fn exchange(workspace: &Workspace, asked: &Asked) -> Result<Grant, Reply> {
 /// No client authentication: the broad token is the proof.
 fn app_exchange(workspace: &Workspace, form: &Params) -> Result<Grant, Reply> {
     let token = form.get("subject_token").map(String::as_str).unwrap_or_default();
-    let claims =
-        workspace.living(token).ok_or_else(|| bad_request("invalid_grant", "the subject token is not valid"))?;
+    // Neither the token of a viewer nor that of another app becomes broad here.
+    let claims = workspace.own(token).filter(has_all_apis);
+    let claims = claims.ok_or_else(|| bad_request("invalid_grant", "the subject token is not valid"))?;
+    if form.get("requested_token_type").is_some_and(|kind| kind != ACCESS_TOKEN) {
+        return Err(bad_request("invalid_request", "requested_token_type must be an access token"));
+    }
     match form.get("audience") {
-        Some(audience) if *audience == workspace.app_client_id => Ok(Grant {
+        Some(audience) if workspace.apps.contains(audience) => Ok(Grant {
             subject: claims["sub"].as_str().unwrap_or_default().to_owned(),
             audience: audience.clone(),
             expires: None,
@@ -194,9 +204,14 @@ fn issue(workspace: &Workspace, mut claims: Map<String, Value>, grant: &Grant, p
     claims.insert("exp".to_owned(), json!(plan.jwt_exp_life.map_or(expires, |life| now.saturating_add(life))));
     claims.insert("jti".to_owned(), json!(workspace.new_token_id()));
     let scope = claims.get("scope").cloned();
+    let is_for_app = workspace.apps.contains(&grant.audience);
     let mut body = Map::new();
     body.insert("access_token".to_owned(), json!(keys.sign(&Value::Object(claims))));
     body.insert("token_type".to_owned(), json!("Bearer"));
+    if is_for_app {
+        // RFC 8693 section 2.2.1 requires it.
+        body.insert("issued_token_type".to_owned(), json!(ACCESS_TOKEN));
+    }
     Plan::put(&mut body, "expires_in", plan.expires_in.as_ref(), json!(expires - now));
     if let Some(scope) = scope {
         body.insert("scope".to_owned(), scope);

@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 
 use super::operation::Operation;
 use super::powerbi;
+use super::settings::AppRefusal;
 use super::wire::Reply;
 
 /// One rule. The default does nothing: set what shall go wrong.
@@ -52,7 +53,13 @@ pub struct Fault {
     pub hang: bool,
     /// Close the connection with RST instead of answering.
     pub reset: bool,
-    /// Answer as usual, but close the connection in the middle of the body.
+    /// The app only: its front does not take the token, as if it were expired or revoked.
+    pub refuse: Option<AppRefusal>,
+    /// Send this in place of any HTTP, and close the connection: no HTTP at all, a head that breaks a rule, half a chunk.
+    pub raw: Option<String>,
+    /// Headers to add to the answer, in this order, besides those of the same name.
+    pub extra_headers: Vec<(String, String)>,
+    /// Answer as usual, but close the connection in the middle of the body, after the first of several events.
     pub truncate: bool,
     /// Answer as usual, but with bytes that are no JSON.
     pub garbage: bool,
@@ -108,7 +115,8 @@ impl Fault {
     }
 
     fn replaces(&self) -> bool {
-        self.answers() || self.hang || self.reset || self.truncate || self.garbage
+        let answers = self.answers() || self.refuse.is_some() || self.raw.is_some();
+        answers || self.hang || self.reset || self.truncate || self.garbage
     }
 
     /// The answer in place of the real one, if the fault has one.
@@ -155,6 +163,8 @@ pub(super) struct Plan {
     pub drop_custom_claim: bool,
     /// See [`Fault::extra_fields`].
     pub extra_fields: Map<String, Value>,
+    /// See [`Fault::extra_headers`].
+    pub extra_headers: Vec<(String, String)>,
     /// See [`Fault::delay_ms`].
     pub delay: Option<Duration>,
     /// Whether any fault took part.
@@ -170,6 +180,7 @@ impl Plan {
         self.expiration = fault.expiration.clone().or(self.expiration.take());
         self.drop_custom_claim |= fault.drop_custom_claim;
         self.extra_fields.extend(fault.extra_fields.clone());
+        self.extra_headers.extend(fault.extra_headers.clone());
         self.delay = fault.delay_ms.map(Duration::from_millis).or(self.delay);
     }
 

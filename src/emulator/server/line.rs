@@ -3,35 +3,31 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Set to close the connection with RST.
-pub type Reset = Arc<AtomicBool>;
+use super::levers::Levers;
 
-/// The connection and its flag.
+/// The connection and its levers.
 #[derive(Debug)]
 pub struct Line {
     stream: TcpStream,
-    reset: Reset,
+    levers: Arc<Levers>,
 }
 
 impl Line {
-    /// A connection, and the flag that resets it.
-    pub fn new(stream: TcpStream) -> (Self, Reset) {
+    pub fn new(stream: TcpStream, levers: Arc<Levers>) -> Self {
         // Small replies in several writes would otherwise wait for the peer's delayed ACK.
         let _ = stream.set_nodelay(true);
-        let reset = Reset::default();
-        (Self { stream, reset: Arc::clone(&reset) }, reset)
+        Self { stream, levers }
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        if self.reset.load(Ordering::Relaxed) {
+        if self.levers.is_reset() {
             let _ = self.stream.set_zero_linger();
         }
     }
@@ -45,6 +41,10 @@ impl AsyncRead for Line {
 
 impl AsyncWrite for Line {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.levers.is_reset() {
+            // HTTP/2 would end one stream in good order and go on with the others.
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -53,7 +53,7 @@ impl AsyncWrite for Line {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.reset.load(Ordering::Relaxed) {
+        if self.levers.is_reset() {
             // A FIN first would turn the reset into an orderly end.
             return Poll::Ready(Ok(()));
         }

@@ -1,40 +1,45 @@
 //! The listeners: connections in, requests through faults and handlers, replies out.
 
 mod body;
+mod exchange;
+mod levers;
 mod line;
+mod spoken;
+mod upload;
 
-use std::convert::Infallible;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HeaderValue};
-use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
-use super::faults::{Fault, Plan};
-use super::operation::Operation;
-use super::wire::{Asked, Reply};
 use super::{State, app};
-pub use body::{Cut, ReplyBody};
-use line::{Line, Reset};
+pub(super) use body::ReplyBody;
+pub(super) use exchange::response;
+use levers::Gauge;
+pub(super) use levers::{Leaving, Levers, Raw};
+use line::Line;
+use spoken::Spoken;
+pub(super) use upload::Upload;
 
-/// No request that a vendor would take is larger. Those to the app are not held to it.
-const MAX_BODY: usize = 1 << 20;
+/// The name of HTTP/2 over TLS in ALPN (RFC 9113 section 3.2).
+pub(super) const H2: &[u8] = b"h2";
+
+/// As much as HTTP/1.1 takes here: it is the client that is under test, not this limit.
+const MAX_HEAD: u32 = 400 << 10;
 
 /// Whose listener it is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Door {
     /// The workspace, and the emulator's own endpoints.
     Vendor,
@@ -42,8 +47,26 @@ pub(super) enum Door {
     App,
 }
 
-/// A connection that is about to leave HTTP.
-pub(super) type Leaving = Arc<Mutex<Option<OnUpgrade>>>;
+/// What goes on at the listeners.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    accepted: AtomicU64,
+    app_connections: Gauge,
+    app_requests: Gauge,
+    goodbye: watch::Sender<()>,
+}
+
+impl Traffic {
+    /// Connections to the app and requests on them that are under way.
+    pub fn of_app(&self) -> (u64, u64) {
+        (self.app_connections.now(), self.app_requests.now())
+    }
+
+    /// Ends all connections in good order, as soon as the requests on them are answered.
+    pub fn say_goodbye(&self) {
+        self.goodbye.send_replace(());
+    }
+}
 
 /// Accepts for ever. The connections end with this future.
 pub(super) async fn accept(door: Door, listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {
@@ -61,118 +84,62 @@ pub(super) async fn accept(door: Door, listener: TcpListener, tls: Option<TlsAcc
 }
 
 async fn connection(door: Door, stream: TcpStream, tls: Option<TlsAcceptor>, state: Arc<State>) {
-    let (stream, reset) = Line::new(stream);
+    let levers = Arc::new(Levers::new(state.traffic.accepted.fetch_add(1, Ordering::Relaxed) + 1));
+    let open = (door == Door::App).then(|| state.traffic.app_connections.enter());
+    let stream = Line::new(stream, Arc::clone(&levers));
     match tls {
-        None => serve(door, stream, state, reset).await,
+        None => serve(door, stream, false, &state, levers).await,
         Some(tls) => {
             if let Ok(stream) = tls.accept(stream).await {
-                serve(door, stream, state, reset).await;
+                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(H2);
+                serve(door, stream, is_http2, &state, levers).await;
             }
         }
     }
+    drop(open);
 }
 
-async fn serve<S>(door: Door, stream: S, state: Arc<State>, reset: Reset)
+async fn serve<S>(door: Door, stream: S, is_http2: bool, state: &Arc<State>, levers: Arc<Levers>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let leaving = Leaving::default();
     let service = service_fn(|request| {
-        let (state, reset, leaving) = (Arc::clone(&state), Arc::clone(&reset), Arc::clone(&leaving));
+        let (state, levers) = (Arc::clone(state), Arc::clone(&levers));
         async move {
             match door {
-                Door::Vendor => exchange(&state, &reset, request).await,
-                Door::App => app_exchange(&state, &reset, &leaving, request).await,
+                Door::Vendor => exchange::with_vendor(&state, &levers, request).await,
+                Door::App => exchange::with_app(&state, &levers, request).await,
             }
         }
     });
+    let stream = TokioIo::new(Spoken::new(stream, Arc::clone(&levers)));
+    let goodbye = state.traffic.goodbye.subscribe();
+    // An error here is a client that went away, or a connection that a fault has cut.
+    if is_http2 {
+        let mut http = http2::Builder::new(TokioExecutor::new());
+        http.timer(TokioTimer::new()).max_header_list_size(MAX_HEAD);
+        let connection = http.serve_connection(stream, service);
+        let _ = until_goodbye(connection, goodbye, http2::Connection::graceful_shutdown).await;
+        return;
+    }
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new());
-    // An error here is a client that went away, or a connection that a fault has cut.
-    let _ = http.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
-    let upgrade = leaving.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(upgrade) = upgrade
+    let connection = http.serve_connection(stream, service).with_upgrades();
+    let _ = until_goodbye(connection, goodbye, http1::UpgradeableConnection::graceful_shutdown).await;
+    if let Some(Leaving { upgrade, manners }) = levers.take_leaving()
         && let Ok(stream) = upgrade.await
     {
         // Ends when either side does.
-        let _ = app::websocket::echo(TokioIo::new(stream)).await;
+        let _ = app::websocket::converse(TokioIo::new(stream), &manners).await;
     }
 }
 
-async fn exchange(state: &State, reset: &Reset, request: Request<Incoming>) -> Result<Response<ReplyBody>, Cut> {
-    let (parts, body) = request.into_parts();
-    let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
-        return Ok(response(Reply::empty(StatusCode::PAYLOAD_TOO_LARGE)));
-    };
-    let asked = Asked::new(&parts, body.to_bytes(), &state.url);
-    if let Some(reply) = state.control(&asked) {
-        return Ok(response(reply));
+async fn until_goodbye<C: Future>(connection: C, mut goodbye: watch::Receiver<()>, end: fn(Pin<&mut C>)) -> C::Output {
+    let mut connection = pin!(connection);
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => return ended,
+            Ok(()) = goodbye.changed() => end(connection.as_mut()),
+        }
     }
-    let operation = state.operation(&asked);
-    let (seq, plan, fault) = disturbed(state, reset, &asked, operation).await?;
-    let mut notes = Vec::new();
-    let mut reply = match fault.reply(operation) {
-        Some(reply) => reply,
-        None => state.answer(operation, &asked, &plan, &mut notes),
-    };
-    if fault.garbage {
-        reply.body = Bytes::from_static(b"\x1f\x8b\x00{\"access_token\": \"\xff\xfe");
-    }
-    state.journal.answered(seq, reply.status, notes);
-    let body = if fault.truncate { ReplyBody::half(&reply.body) } else { ReplyBody::whole(reply.body.clone()) };
-    Ok(response(reply).map(|_| body))
-}
-
-async fn app_exchange(
-    state: &State,
-    reset: &Reset,
-    leaving: &Leaving,
-    request: Request<Incoming>,
-) -> Result<Response<ReplyBody>, Cut> {
-    let (parts, body) = request.into_parts();
-    let asked = Asked::new(&parts, Bytes::new(), &state.app.url);
-    let (seq, _, fault) = disturbed(state, reset, &asked, Operation::App).await?;
-    let answer = match fault.reply(Operation::App) {
-        Some(reply) => response(reply),
-        None => app::answer(state, &asked, Request::from_parts(parts, body), leaving).await,
-    };
-    state.journal.answered(seq, answer.status(), Vec::new());
-    Ok(answer)
-}
-
-/// Writes the request down and lets the faults that concern it have their way: a delay, a hang, a reset.
-async fn disturbed(
-    state: &State,
-    reset: &Reset,
-    asked: &Asked,
-    operation: Operation,
-) -> Result<(u64, Plan, Fault), Cut> {
-    let seq = state.journal.arrived(asked, operation);
-    let plan = state.faults.take(operation, &asked.path);
-    if plan.touched {
-        state.journal.faulted(seq);
-    }
-    if let Some(delay) = plan.delay {
-        sleep(delay).await;
-    }
-    let fault = plan.replaced.clone().unwrap_or_default();
-    if fault.hang {
-        // Until the client gives up: hyper drops this future with the connection.
-        std::future::pending::<Infallible>().await;
-    }
-    if fault.reset {
-        reset.store(true, Ordering::Relaxed);
-        return Err(Cut);
-    }
-    Ok((seq, plan, fault))
-}
-
-/// A reply as hyper wants it.
-pub(super) fn response(reply: Reply) -> Response<ReplyBody> {
-    let length = HeaderValue::from(reply.body.len());
-    let mut response = Response::new(ReplyBody::whole(reply.body));
-    *response.status_mut() = reply.status;
-    response.headers_mut().extend(reply.headers);
-    response.headers_mut().insert(CONTENT_LENGTH, length);
-    response
 }

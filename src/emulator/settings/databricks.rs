@@ -3,6 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::Federation;
 
 /// One Databricks workspace with one service principal.
@@ -76,8 +78,23 @@ pub struct AppSettings {
     pub listen: SocketAddr,
     /// The OAuth client id of the app: the audience of tokens that are exchanged for it.
     pub client_id: String,
+    /// The client ids of other apps of the workspace: tokens can be exchanged for them, which this app refuses.
+    pub other_client_ids: Vec<String>,
+    /// How a token is refused that is expired, revoked or another app's. The vendor documents 401; 302 was seen.
+    pub refusal: AppRefusal,
     /// The time that the vendor's proxy gives to a request: 120 s were seen. None is for ever.
     pub request_limit: Option<Duration>,
+}
+
+/// How the vendor's proxy in front of an app says that it does not take a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AppRefusal {
+    /// 401.
+    #[default]
+    Unauthorized,
+    /// 302 to `/oidc/oauth2/v2.0/authorize`, as for those without any token.
+    SignIn,
 }
 
 impl Default for AppSettings {
@@ -85,6 +102,8 @@ impl Default for AppSettings {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             client_id: "b8a3d0c4-5e1f-4c27-8f6a-0d9e7c1b2a35".to_owned(),
+            other_client_ids: vec!["e52f7a90-1d3b-4b8e-a6c4-73d1f0b98e26".to_owned()],
+            refusal: AppRefusal::Unauthorized,
             request_limit: None,
         }
     }

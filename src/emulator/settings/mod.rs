@@ -10,7 +10,7 @@ mod entra;
 mod powerbi;
 
 pub use boldbi::{BoldBiDashboard, BoldBiSettings, BoldBiSignedText, BoldBiSite, BoldBiUser};
-pub use databricks::{AppSettings, Dashboard, DatabricksSettings};
+pub use databricks::{AppRefusal, AppSettings, Dashboard, DatabricksSettings};
 pub use entra::EntraSettings;
 pub use powerbi::{
     DatasetKind, PowerBiDashboard, PowerBiDataset, PowerBiReport, PowerBiSettings, PowerBiTile, ReportKind,
@@ -23,6 +23,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Serve TLS with a certificate of an authority made at start; see [`ca_pem`](super::Emulator::ca_pem).
     pub tls: bool,
+    /// With TLS: offer HTTP/2 as well, on all hosts.
+    pub http2: bool,
     /// The Databricks workspace.
     pub databricks: DatabricksSettings,
     /// The Databricks App.
@@ -40,6 +42,7 @@ impl Default for Settings {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             tls: false,
+            http2: true,
             databricks: DatabricksSettings::default(),
             app: AppSettings::default(),
             entra: EntraSettings::default(),

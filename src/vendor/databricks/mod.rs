@@ -85,6 +85,36 @@ impl Databricks {
         Ok(Minted { token, lifetime, lacks_claim, beside: None })
     }
 
+    /// Gets a token for one app, exchanged for the broad one, or one with fewer rights.
+    ///
+    /// # Errors
+    /// [`MintFault::ServiceTokenRefused`] where the broad one was no good.
+    pub(super) async fn narrowed_token(
+        &self,
+        service: &Token,
+        audience: Option<&str>,
+        scope: Option<&str>,
+        urgency: Urgency,
+    ) -> Result<(Token, Lifetime), MintFault> {
+        let scope = scope.unwrap_or("all-apis");
+        let Some(audience) = audience else {
+            let form = wire::Form::new().with("scope", scope);
+            return self.token_endpoint(Operation::ServiceToken, form, urgency).await.map_err(MintFault::Other);
+        };
+        let mut last = None;
+        for kind in wire::SUBJECT_TYPES {
+            let call = wire::exchange_call(service, kind, audience, scope);
+            match self.client.call(&call, urgency, reply::exchanged).await {
+                Err(fault) if fault.code() == Code::CredentialsRejected => {
+                    return Err(MintFault::ServiceTokenRefused(fault));
+                }
+                Err(fault) if fault.code() == Code::Rejected => last = Some(fault),
+                result => return result.map_err(MintFault::Other),
+            }
+        }
+        Err(MintFault::Other(last.unwrap_or_else(|| Fault::new(Code::Internal, "no kind of token to exchange"))))
+    }
+
     async fn token_endpoint(
         &self,
         operation: Operation,

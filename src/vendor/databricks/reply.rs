@@ -43,6 +43,36 @@ pub(super) fn token(reply: &Reply) -> Result<(Token, Lifetime), Fault> {
     VOICE.access_token(reply)
 }
 
+/// Reads the reply to an exchange.
+pub(super) fn exchanged(reply: &Reply) -> Result<(Token, Lifetime), Fault> {
+    if reply.status != StatusCode::OK {
+        return Err(exchange_fault(reply));
+    }
+    VOICE.access_token(reply)
+}
+
+/// An exchange that failed.
+fn exchange_fault(reply: &Reply) -> Fault {
+    let trace = Trace::of(reply);
+    if let Some(fault) = common_fault(reply, &trace) {
+        return fault;
+    }
+    match (reply.status.as_u16(), trace.code.as_deref()) {
+        (_, Some("invalid_target")) | (404, _) => Fault::new(
+            Code::UpstreamNotFound,
+            format!("Databricks knows no app of this audience: it is the app's oauth2_app_client_id{trace}"),
+        ),
+        (_, Some("invalid_grant" | "invalid_client")) | (401, _) => {
+            Fault::new(Code::CredentialsRejected, format!("Databricks refused the service token in an exchange{trace}"))
+        }
+        (_, Some("unauthorized_client" | "access_denied")) | (403, _) => Fault::new(
+            Code::Denied,
+            format!("Databricks does not let the service principal have a token for the app: give it CAN USE{trace}"),
+        ),
+        _ => Fault::new(Code::Rejected, format!("Databricks refused the exchange for a token of the app{trace}")),
+    }
+}
+
 /// Reads token info.
 pub(super) fn token_info(reply: &Reply) -> Result<TokenInfo, Fault> {
     if reply.status != StatusCode::OK {

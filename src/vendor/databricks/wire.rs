@@ -74,6 +74,30 @@ pub(super) fn token_call(
     Ok(Call { operation, method: Method::POST, path: "/oidc/v1/token".to_owned(), headers, body: body.finish().into() })
 }
 
+/// What the broad token may be called in an exchange, in the order in which we try: what the vendor's page on
+/// apps has for a notebook's token, then the standard's word for an OAuth token (RFC 8693 section 3). The vendor
+/// documents neither for a service principal.
+pub(super) const SUBJECT_TYPES: [&str; 2] =
+    ["urn:databricks:params:oauth:token-type:personal-access-token", "urn:ietf:params:oauth:token-type:access_token"];
+
+/// `POST /oidc/v1/token` once more: the broad token for one of an app, which is the proof as well.
+pub(super) fn exchange_call(service: &Token, kind: &str, audience: &str, scope: &str) -> Call {
+    let mut body = Serializer::new(String::new());
+    body.append_pair("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange");
+    body.append_pair("subject_token", service.expose());
+    body.append_pair("subject_token_type", kind);
+    body.append_pair("requested_token_type", "urn:ietf:params:oauth:token-type:access_token");
+    body.append_pair("scope", scope);
+    body.append_pair("audience", audience);
+    Call {
+        operation: Operation::ServiceToken,
+        method: Method::POST,
+        path: "/oidc/v1/token".to_owned(),
+        headers: vec![(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))],
+        body: body.finish().into(),
+    }
+}
+
 /// `GET /oidc/.well-known/oauth-authorization-server` (RFC 8414), which needs no credential.
 pub(super) fn discovery_call() -> Call {
     Call {

@@ -8,6 +8,8 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
+use crate::model::{Code, Fault};
+
 /// An object. By itself the library would also take a list for the fields in their order.
 pub(super) struct Object<T>(pub(super) T);
 
@@ -54,5 +56,20 @@ impl<'de> Deserialize<'de> for Texts {
             }
         }
         deserializer.deserialize_map(OfTexts)
+    }
+}
+
+/// The library's message may quote values, which may be personal; only its place is passed on.
+pub(super) fn unreadable(error: &serde_json::Error, fields: &str) -> Fault {
+    let (line, column) = (error.line(), error.column());
+    match error.classify() {
+        serde_json::error::Category::Data => Fault::new(
+            Code::InvalidParameters,
+            format!(
+                "line {line} column {column}: a field is unknown, missing, twice there or of the wrong type; the fields \
+                 are {fields}"
+            ),
+        ),
+        _ => Fault::new(Code::MalformedRequest, format!("line {line} column {column}: this is not JSON")),
     }
 }

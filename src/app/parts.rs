@@ -1,0 +1,155 @@
+//! What outlives a reload, and how a config becomes a snapshot of it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::workshop::Workshop;
+use crate::api::{Caller, Passage, Show, Snapshot};
+use crate::config::{self, Config, Environment};
+use crate::edge::guard::Rules;
+use crate::lease::Keeper;
+use crate::lifecycle::Tasks;
+use crate::limit::Limiters;
+use crate::model::Clock;
+use crate::secrets::Vault;
+use crate::telemetry::Metrics;
+use crate::tokens::{
+    Bearer, DetailsSource, Embed, IdRules, ItemDetails, NarrowedTokens, Narrowing, ServiceSource, ServiceTokens,
+    Upstream,
+};
+use crate::vendor::needs_details;
+
+/// What outlives a reload.
+pub(super) struct Parts {
+    clock: Clock,
+    metrics: Metrics,
+    limiters: Limiters,
+    vault: Vault,
+    service_keeper: Arc<Keeper<ServiceSource>>,
+    details_keeper: Arc<Keeper<DetailsSource>>,
+    pub(super) narrowed: Arc<NarrowedTokens>,
+    tasks: Tasks,
+}
+
+impl Parts {
+    pub(super) fn new(clock: &Clock, tasks: &Tasks, metrics: &Metrics, environment: Environment) -> Parts {
+        Parts {
+            limiters: Limiters::new(clock.clone(), tasks.clone()),
+            vault: Vault::new(clock.clone(), tasks.clone(), metrics.clone(), environment),
+            service_keeper: ServiceTokens::keeper(clock.clone(), tasks.clone()),
+            details_keeper: ItemDetails::keeper(clock.clone(), tasks.clone()),
+            narrowed: Arc::new(NarrowedTokens::new(clock.clone(), tasks.clone())),
+            metrics: metrics.clone(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+        }
+    }
+
+    pub(super) async fn snapshot(
+        &self,
+        config: Arc<Config>,
+        addresses: &[SocketAddr],
+        old: Option<&Snapshot>,
+    ) -> Result<Snapshot, String> {
+        let server = &config.server;
+        let caller = match &server.caller_token {
+            Some(secret) => match old.filter(|old| old.config.server.caller_token.as_ref() == Some(secret)) {
+                // The same file goes on being the same lease, with the secret before in it.
+                Some(Snapshot { caller: Caller::Secret(lease), .. }) => Caller::Secret(lease.clone()),
+                _ => Caller::Secret(self.vault.open("server.caller_token", secret).await?),
+            },
+            None if server.require_header => Caller::Header,
+            None => Caller::Anyone,
+        };
+        let ids = self.id_rules(&config, old).await?;
+        let mut upstreams = BTreeMap::new();
+        for (name, upstream) in &config.upstreams {
+            let same = old.and_then(|old| old.upstreams.get(name)).filter(|old| old.config == *upstream);
+            let upstream = match same {
+                Some(same) => Arc::clone(same),
+                None => Arc::new(self.upstream(upstream, old.and_then(|old| old.upstreams.get(name))).await?),
+            };
+            upstreams.insert(name.clone(), upstream);
+        }
+        let embeds = config.embeds.iter().filter_map(|(name, embed)| {
+            let upstream = upstreams.get(&embed.upstream.name)?;
+            let same = old.filter(|old| Arc::ptr_eq(&old.ids, &ids)).and_then(|old| old.embeds.get(name));
+            let is_same =
+                |old: &&Arc<Show>| old.embed().config == *embed && Arc::ptr_eq(&old.embed().upstream, upstream);
+            let show = same
+                .filter(is_same)
+                .cloned()
+                .unwrap_or_else(|| Arc::new(Show::new(Arc::new(self.embed(embed, upstream)))));
+            Some((name.clone(), show))
+        });
+        let mut routes = HashMap::new();
+        for (name, route) in &config.routes {
+            let same = old.and_then(|old| old.routes.get(name)).filter(|old| old.config == *route);
+            let Some(upstream) = upstreams.get(&route.upstream.name) else { continue };
+            routes.insert(name.clone(), self.passage(route, upstream, same)?);
+        }
+        Ok(Snapshot {
+            routes,
+            rules: Rules::new(addresses, &server.allowed_hosts, &server.allowed_origins, server.allow_forwarded),
+            embeds: embeds.collect::<HashMap<_, _>>(),
+            ids,
+            upstreams,
+            caller,
+            config,
+        })
+    }
+
+    fn embed(&self, config: &Arc<config::Embed>, upstream: &Arc<Upstream>) -> Embed {
+        let details = needs_details(&config.item)
+            .then(|| ItemDetails::new(Arc::clone(upstream), Arc::clone(config), Arc::clone(&self.details_keeper)));
+        Embed::new(Arc::clone(config), Arc::clone(upstream), self.metrics.embed(&config.name), details)
+    }
+
+    fn passage(
+        &self,
+        config: &Arc<config::Route>,
+        upstream: &Arc<Upstream>,
+        same: Option<&Arc<Passage>>,
+    ) -> Result<Arc<Passage>, String> {
+        let upstream = Arc::clone(upstream);
+        let bearer = match &config.audience {
+            None => Bearer::Service(upstream),
+            Some(audience) => {
+                let narrowing = Narrowing { audience: Some(audience.clone()), scope: None };
+                Bearer::Narrowed(self.narrowed.of(&upstream, narrowing))
+            }
+        };
+        if let Some(same) = same.filter(|same| same.bearer.is(&bearer)) {
+            return Ok(Arc::clone(same));
+        }
+        let passage = Passage::new(config, bearer, self.metrics.route(&config.name), &self.tasks);
+        passage.map(Arc::new).map_err(|error| format!("routes.{}: {error}", config.name))
+    }
+
+    async fn id_rules(&self, config: &Config, old: Option<&Snapshot>) -> Result<Arc<IdRules>, String> {
+        let key = match &config.hmac_key {
+            Some(key) => {
+                let key = self.vault.open("viewers.hmac_key", key).await?;
+                Some(key.current().map_err(|fault| fault.to_string())?)
+            }
+            None => None,
+        };
+        let same = old.map(|old| &old.ids).filter(|ids| ids.are(config.id_privacy, key.as_deref()));
+        Ok(same.cloned().unwrap_or_else(|| Arc::new(IdRules::new(config.id_privacy, key))))
+    }
+
+    async fn upstream(&self, config: &Arc<config::Upstream>, old: Option<&Arc<Upstream>>) -> Result<Upstream, String> {
+        let metrics = Arc::new(self.metrics.upstream(&config.name));
+        let workshop = Workshop { vault: &self.vault, clock: &self.clock, metrics: &metrics };
+        let vendor = Arc::new(workshop.vendor(config).await?);
+        let keeper = Arc::clone(&self.service_keeper);
+        // A change of a timeout is no reason to be without a token while the vendor is down.
+        let seed = old.filter(|old| old.is_same_principal(config)).and_then(|old| old.service.as_ref()?.held());
+        let made = || ServiceTokens::new(config, Arc::clone(&vendor), Arc::clone(&metrics), keeper, seed);
+        let service = config.system.has_service_token().then(made);
+        let limit = config.load_limit.as_ref();
+        let limiter = limit.map(|limit| self.limiters.of(&config.system.workspace(), limit));
+        Ok(Upstream::new(Arc::clone(config), vendor, service, limiter, metrics))
+    }
+}

@@ -1,0 +1,100 @@
+//! A place for one request on a connection: all of an HTTP/1.1 connection, a stream of an HTTP/2 one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+
+use super::Pool;
+use super::body::Sending;
+
+/// A place on a connection. Dropped, it closes an HTTP/1.1 connection and frees a stream.
+pub struct Seat {
+    pub(super) kind: Kind,
+    pool: Arc<Pool>,
+    /// Whether the connection has carried a request before, so that the target may just be closing it.
+    pub(super) used: bool,
+}
+
+pub(super) enum Kind {
+    Http1(http1::SendRequest<Sending>),
+    Http2(Stream),
+}
+
+/// One HTTP/2 connection, for all who share it.
+#[derive(Clone)]
+pub(super) struct Shared {
+    sender: http2::SendRequest<Sending>,
+    streams: Arc<AtomicUsize>,
+    /// As many streams as the target takes at once (SETTINGS_MAX_CONCURRENT_STREAMS, RFC 9113 section 6.5.2).
+    most: Arc<AtomicUsize>,
+}
+
+/// A stream that is in use.
+pub(super) struct Stream {
+    shared: Shared,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.shared.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    /// With its first stream.
+    pub(super) fn new(sender: http2::SendRequest<Sending>, most: Arc<AtomicUsize>) -> (Shared, Stream) {
+        let shared = Shared { sender, streams: Arc::new(AtomicUsize::new(1)), most };
+        let stream = Stream { shared: shared.clone() };
+        (shared, stream)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// A stream, unless as many are in use as the target takes.
+    pub(super) fn stream(&self) -> Option<Stream> {
+        let most = self.most.load(Ordering::Relaxed);
+        let below = |streams: usize| (streams < most).then_some(streams + 1);
+        self.streams.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).ok()?;
+        Some(Stream { shared: self.clone() })
+    }
+}
+
+impl Seat {
+    pub(super) fn new(pool: &Arc<Pool>, kind: Kind, used: bool) -> Seat {
+        Seat { kind, pool: Arc::clone(pool), used }
+    }
+
+    /// Waits until the connection has dealt with the request before.
+    pub(super) async fn ready(&mut self) -> bool {
+        match &mut self.kind {
+            Kind::Http1(sender) if sender.is_ready() => true,
+            Kind::Http1(sender) => sender.ready().await.is_ok(),
+            Kind::Http2(stream) => !stream.shared.sender.is_closed(),
+        }
+    }
+
+    /// Sends a request, dressed for this kind of connection, and waits for the head of its response.
+    pub(super) async fn send(
+        &mut self,
+        mut request: http::Request<Sending>,
+    ) -> Result<http::Response<Incoming>, TrySendError<http::Request<Sending>>> {
+        self.pool.dress(&mut request, matches!(self.kind, Kind::Http2(_)));
+        match &mut self.kind {
+            Kind::Http1(sender) => sender.try_send_request(request).await,
+            Kind::Http2(stream) => stream.shared.sender.try_send_request(request).await,
+        }
+    }
+
+    /// Leaves the connection to the next one, if it is good for another request.
+    pub(super) fn leave(self, is_free: bool) {
+        if let Kind::Http1(sender) = self.kind
+            && is_free
+        {
+            self.pool.park(sender);
+        }
+    }
+}
