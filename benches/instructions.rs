@@ -21,9 +21,9 @@ use support::vendor::Vendor;
 /// per cent, of which two are noise. Lower it with every gain; never raise it in silence.
 const GET_GATE: u64 = 18_500;
 const POST_GATE: u64 = 26_500;
-/// The same for a request through a route, by the length of the body that comes back. What it should take at 1 KiB,
-/// with everything that a hit has too, is 28,000; nginx takes 21,000 (`cargo bench --bench proxy`).
-const PROXY_GATES: [(usize, u64); 2] = [(1 << 10, 28_000), (100 << 10, 60_000)];
+/// The same for a request through a route, by the length of the body that comes back. At 1 KiB it is a goal: nginx
+/// takes 21,000 (`cargo bench --bench proxy`). At 100 KiB, what it took when it was first measured and five per cent.
+const PROXY_GATES: [(usize, u64); 2] = [(1 << 10, 28_000), (100 << 10, 61_000)];
 /// What a hit should take: reference figures of prototypes with the same parts, 10,100 and 15,244, and
 /// some room.
 const GOAL: (&str, &str) = ("10,500", "16,500");

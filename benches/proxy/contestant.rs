@@ -46,13 +46,10 @@ impl Contestant {
 
     /// Starts it, and returns when it listens.
     pub fn start(self, wrapper: &[&str], vendor: &Vendor, target: u16) -> Result<Child> {
-        let child = match self {
-            Contestant::Sidemint => support::proxying(wrapper, &process::binary(), vendor, target)?,
-            Contestant::Nginx | Contestant::Haproxy | Contestant::Envoy => self.start_configured(wrapper, target)?,
-        };
-        support::client::Connection::open_patiently(child.ports.listen)
-            .with_context(|| format!("{}: {}", self.name(), child.stderr().unwrap_or_default()))?;
-        Ok(child)
+        match self {
+            Contestant::Sidemint => support::proxying(wrapper, &process::binary(), vendor, target),
+            Contestant::Nginx | Contestant::Haproxy | Contestant::Envoy => self.start_configured(wrapper, target),
+        }
     }
 
     fn start_configured(self, wrapper: &[&str], target: u16) -> Result<Child> {
@@ -77,7 +74,10 @@ impl Contestant {
             }
             Contestant::Sidemint => {}
         }
-        Child::start(&[], &command, ports, folder)
+        let child = Child::start(&[], &command, ports, folder)?;
+        support::client::Connection::open_patiently(ports.listen)
+            .with_context(|| format!("{}: {}", self.name(), child.stderr().unwrap_or_default()))?;
+        Ok(child)
     }
 
     fn program(self) -> Result<String> {

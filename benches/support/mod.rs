@@ -69,13 +69,15 @@ pub fn sidecar(wrapper: &[&str], binary: &Path, vendor: &Vendor, limits: Limits)
     Ok(child)
 }
 
-/// Starts a sidecar that also has a route to a target on this port.
+/// Starts a sidecar that also has a route to a target on this port, and waits until it listens.
 pub fn proxying(wrapper: &[&str], binary: &Path, vendor: &Vendor, target: u16) -> Result<Child> {
     let ports = Ports::free()?;
     let route = format!(
         "routes:\n  bench: {{upstream: main, target: \"http://127.0.0.1:{target}\", allow: [\"GET /api/**\"]}}\n"
     );
-    start(wrapper, binary, ports, &(config(ports, vendor, Limits::High) + &route))
+    let child = start(wrapper, binary, ports, &(config(ports, vendor, Limits::High) + &route))?;
+    Connection::open_patiently(ports.listen)?;
+    Ok(child)
 }
 
 fn start(wrapper: &[&str], binary: &Path, ports: Ports, config: &str) -> Result<Child> {
