@@ -43,7 +43,10 @@ pub fn cpu(server: &Child) -> Result<f64> {
 }
 
 pub fn median(figures: &mut [f64]) -> f64 {
-    quantile(figures, 0.5)
+    figures.sort_unstable_by(f64::total_cmp);
+    let (low, high) = (figures.len().saturating_sub(1) / 2, figures.len() / 2);
+    // Of an even number there are two in the middle; to take the upper one would flatter.
+    figures.get(low).zip(figures.get(high)).map_or(f64::NAN, |(low, high)| f64::midpoint(*low, *high))
 }
 
 pub fn quantile(figures: &mut [f64], share: f64) -> f64 {
