@@ -41,6 +41,14 @@ impl Bearer {
         }
     }
 
+    /// The same where it needs no wait; `None` where [`Bearer::token`] would wait.
+    pub fn at_hand(&self) -> Option<Result<Grant<Token>, Fault>> {
+        match self {
+            Bearer::Service(upstream) => upstream.service.as_ref()?.at_hand(),
+            Bearer::Narrowed(narrowed) => narrowed.at_hand(),
+        }
+    }
+
     /// Another one in place of this, which somebody refused. However many refuse one token, one other is
     /// fetched; `None` where that has been done a moment ago and was no use.
     pub async fn another(&self, refused: &Grant<Token>) -> Option<Result<Grant<Token>, Fault>> {

@@ -73,6 +73,11 @@ impl Narrowed {
         self.lease.ask(&self.keeper, &self.lease.source().policy()).await.map(|(grant, _)| grant)
     }
 
+    pub(super) fn at_hand(&self) -> Option<Result<Grant<Token>, Fault>> {
+        let answer = self.lease.at_hand(&self.keeper, &self.lease.source().policy())?;
+        Some(answer.map(|(grant, _)| grant))
+    }
+
     pub(super) async fn another(&self, refused: &Grant<Token>) -> Option<Result<Grant<Token>, Fault>> {
         let answer = self.lease.another(&self.keeper, &self.lease.source().policy(), &refused.item).await?;
         Some(answer.map(|(grant, _)| grant))

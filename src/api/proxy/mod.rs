@@ -109,12 +109,7 @@ pub(super) fn handle(
     };
     let (site, passage) = (Arc::clone(site), Arc::clone(passage));
     Answer::later(async move {
-        let result = tokio::select! {
-            biased;
-            result = relay::relay(&passage, ask) => result,
-            () = site.stop.forced() => Err(Fault::new(Code::Draining, "sidemint is stopping; ask the next one")),
-        };
-        match result {
+        match relay::relay(&passage, ask).await {
             Ok(response) => {
                 passage.metrics.answered(response.status().as_u16(), site.clock.now().since(begin));
                 response

@@ -9,20 +9,23 @@ mod dial;
 mod fault;
 mod seat;
 
+use std::future::poll_fn;
 use std::path::Path;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use hyper::client::conn::http1;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, timeout};
 
 pub use body::{BodyError, Receiving, Sending, Stream, Upload};
 use dial::{Fresh, NoConnection};
-use seat::{Kind, Seat, Shared};
+use seat::{Kind, Seat, Sent, Shared};
 
 use super::connect::{self, Connector};
 use crate::config::{BaseUrl, RouteTimeouts};
@@ -31,8 +34,10 @@ use crate::model::Fault;
 
 /// Connections that are kept for want of work: more come and go with a burst.
 const MOST_PARKED: usize = 128;
-/// How long. Common servers close after 60 s or more; those that do sooner are noticed.
-const PARKED_FOR: Duration = Duration::from_secs(55);
+/// How often they are looked at, and after how many such rounds they go: 40 to 50 s. Common servers close after
+/// 60 s or more; those that do sooner are noticed.
+const ROUND: Duration = Duration::from_secs(10);
+const ROUNDS: u32 = 5;
 
 /// What the target speaks, as far as that is known.
 const UNKNOWN: u8 = 0;
@@ -49,6 +54,7 @@ pub struct Pool {
     connectors: [Connector; 2],
     tasks: Tasks,
     parked: Mutex<Vec<Parked>>,
+    round: AtomicU32,
     shared: Mutex<Vec<Shared>>,
     speaks: AtomicU8,
     /// Held by the one who dials while others may share what comes of it. Nobody waits here whom a
@@ -58,7 +64,9 @@ pub struct Pool {
 
 struct Parked {
     sender: http1::SendRequest<Sending>,
-    since: Instant,
+    alarm: Pin<Box<Sleep>>,
+    /// In which round of the sweeper it came.
+    round: u32,
 }
 
 /// A request for a target, without what the connection says of it, and without its body.
@@ -102,6 +110,7 @@ impl Pool {
             target: target.clone(),
             timeouts,
             parked: Mutex::default(),
+            round: AtomicU32::new(0),
             shared: Mutex::default(),
             speaks: AtomicU8::new(UNKNOWN),
             dialing: tokio::sync::Mutex::new(()),
@@ -130,7 +139,7 @@ impl Pool {
         let mut request = outgoing.with(body);
         loop {
             let mut seat = self.seat(outgoing.upgrade).await?;
-            let mut error = match self.head(seat.send(request), upload.as_deref()).await? {
+            let mut error = match self.head(&mut seat, request, upload.as_deref()).await? {
                 Ok(response) => {
                     let idle = self.timeouts.idle;
                     return Ok(response.map(|body| Receiving::new(body, seat, upload, idle)));
@@ -150,24 +159,39 @@ impl Pool {
         }
     }
 
-    /// Waits for the head of a response: so long from the end of the request, and while that is still coming,
-    /// as long as it comes.
-    async fn head<T>(&self, reply: impl Future<Output = T>, upload: Option<&Upload>) -> Result<T, Fault> {
+    /// Sends a request and waits for the head of its response: so long from the end of the request, and while
+    /// that is still coming, as long as it comes.
+    async fn head(
+        &self,
+        seat: &mut Seat,
+        request: http::Request<Sending>,
+        upload: Option<&Upload>,
+    ) -> Result<Sent, Fault> {
         let begin = Instant::now();
-        let mut reply = std::pin::pin!(reply);
         let deadline = || match upload.map_or((Some(begin), None), Upload::last) {
             (Some(ended), _) => (true, ended + self.timeouts.response_headers),
             (None, last) => (false, last.unwrap_or(begin) + self.timeouts.idle),
         };
-        loop {
-            let (is_sent, until) = deadline();
-            if let Ok(reply) = timeout_at(until, reply.as_mut()).await {
-                return Ok(reply);
-            }
-            if deadline().1 <= Instant::now() {
-                return Err(fault::late(&self.target, is_sent));
-            }
+        let Seat { kind, alarm, .. } = seat;
+        // The alarm of a new request may be set for later than its own deadline.
+        if deadline().1 < alarm.deadline() {
+            alarm.as_mut().reset(deadline().1);
         }
+        let mut reply = pin!(kind.send(self, request));
+        poll_fn(|context| {
+            if let Poll::Ready(sent) = reply.as_mut().poll(context) {
+                return Poll::Ready(Ok(sent));
+            }
+            while alarm.as_mut().poll(context).is_ready() {
+                let (is_sent, until) = deadline();
+                if until <= Instant::now() {
+                    return Poll::Ready(Err(fault::late(&self.target, is_sent)));
+                }
+                alarm.as_mut().reset(until);
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     /// A place on a connection: one that is kept, or a new one.
@@ -177,7 +201,8 @@ impl Pool {
                 return Ok(seat);
             }
         }
-        match timeout(self.timeouts.connect, self.new_seat(only_http1)).await {
+        // Seldom, and far larger than the rest: a future is moved with all that it could ever hold.
+        match Box::pin(timeout(self.timeouts.connect, self.new_seat(only_http1))).await {
             Ok(Ok(seat)) => Ok(seat),
             Ok(Err(error)) => Err(fault::no_connection(&self.target, &error)),
             Err(_) => Err(fault::no_connection_in_time(&self.target)),
@@ -212,7 +237,7 @@ impl Pool {
         if !only_http1 {
             self.speaks.store(speaks, Ordering::Relaxed);
         }
-        Ok(Seat::new(self, kind, false))
+        Ok(Seat::new(self, kind))
     }
 
     /// A stream of a connection in hand.
@@ -220,24 +245,24 @@ impl Pool {
         let mut shared = lock(&self.shared);
         shared.retain(|connection| !connection.is_closed());
         let stream = shared.iter().find_map(Shared::stream)?;
-        Some(Seat::new(self, Kind::Http2(stream), true))
+        Some(Seat::again(self, Kind::Http2(stream), None))
     }
 
     /// The connection that was used last: the others may grow old.
     fn unpark(self: &Arc<Self>) -> Option<Seat> {
         let mut parked = lock(&self.parked);
         loop {
-            let Parked { sender, .. } = parked.pop()?;
+            let Parked { sender, alarm, .. } = parked.pop()?;
             if !sender.is_closed() {
-                return Some(Seat::new(self, Kind::Http1(sender), true));
+                return Some(Seat::again(self, Kind::Http1(sender), Some(alarm)));
             }
         }
     }
 
-    fn park(&self, sender: http1::SendRequest<Sending>) {
+    fn park(&self, sender: http1::SendRequest<Sending>, alarm: Pin<Box<Sleep>>) {
         let mut parked = lock(&self.parked);
         if parked.len() < MOST_PARKED {
-            parked.push(Parked { sender, since: Instant::now() });
+            parked.push(Parked { sender, alarm, round: self.round.load(Ordering::Relaxed) });
         }
     }
 
@@ -260,9 +285,10 @@ impl Pool {
 /// Lets go of connections that nobody has used for long, as long as there is a pool.
 async fn sweep(pool: Weak<Pool>) {
     loop {
-        tokio::time::sleep(PARKED_FOR / 4).await;
+        tokio::time::sleep(ROUND).await;
         let Some(pool) = pool.upgrade() else { return };
-        lock(&pool.parked).retain(|parked| parked.since.elapsed() < PARKED_FOR && !parked.sender.is_closed());
+        let now = pool.round.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        lock(&pool.parked).retain(|parked| now.wrapping_sub(parked.round) < ROUNDS && !parked.sender.is_closed());
     }
 }
 

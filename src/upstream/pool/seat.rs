@@ -1,10 +1,13 @@
 //! A place for one request on a connection: all of an HTTP/1.1 connection, a stream of an HTTP/2 one.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
+
+use tokio::time::Sleep;
 
 use super::Pool;
 use super::body::Sending;
@@ -12,6 +15,9 @@ use super::body::Sending;
 /// A place on a connection. Dropped, it closes an HTTP/1.1 connection and frees a stream.
 pub struct Seat {
     pub(super) kind: Kind,
+    /// For the head of the response. It stays with the connection and is moved when it goes off, not with each
+    /// request: most never see it.
+    pub(super) alarm: Pin<Box<Sleep>>,
     pool: Arc<Pool>,
     /// Whether the connection has carried a request before, so that the target may just be closing it.
     pub(super) used: bool,
@@ -20,6 +26,20 @@ pub struct Seat {
 pub(super) enum Kind {
     Http1(http1::SendRequest<Sending>),
     Http2(Stream),
+}
+
+/// What came of a request; one that was not sent comes back with the error.
+pub(super) type Sent = Result<http::Response<Incoming>, TrySendError<http::Request<Sending>>>;
+
+impl Kind {
+    /// Sends a request, dressed for this kind of connection, and waits for the head of its response.
+    pub(super) async fn send(&mut self, pool: &Pool, mut request: http::Request<Sending>) -> Sent {
+        pool.dress(&mut request, matches!(self, Kind::Http2(_)));
+        match self {
+            Kind::Http1(sender) => sender.try_send_request(request).await,
+            Kind::Http2(stream) => stream.shared.sender.try_send_request(request).await,
+        }
+    }
 }
 
 /// One HTTP/2 connection, for all who share it.
@@ -64,8 +84,17 @@ impl Shared {
 }
 
 impl Seat {
-    pub(super) fn new(pool: &Arc<Pool>, kind: Kind, used: bool) -> Seat {
-        Seat { kind, pool: Arc::clone(pool), used }
+    pub(super) fn new(pool: &Arc<Pool>, kind: Kind) -> Seat {
+        let alarm = Box::pin(tokio::time::sleep(pool.timeouts.response_headers));
+        Seat { kind, alarm, pool: Arc::clone(pool), used: false }
+    }
+
+    /// A place on a connection that has been used before.
+    pub(super) fn again(pool: &Arc<Pool>, kind: Kind, alarm: Option<Pin<Box<Sleep>>>) -> Seat {
+        match alarm {
+            Some(alarm) => Seat { kind, alarm, pool: Arc::clone(pool), used: true },
+            None => Seat { used: true, ..Seat::new(pool, kind) },
+        }
     }
 
     /// Waits until the connection has dealt with the request before.
@@ -77,24 +106,12 @@ impl Seat {
         }
     }
 
-    /// Sends a request, dressed for this kind of connection, and waits for the head of its response.
-    pub(super) async fn send(
-        &mut self,
-        mut request: http::Request<Sending>,
-    ) -> Result<http::Response<Incoming>, TrySendError<http::Request<Sending>>> {
-        self.pool.dress(&mut request, matches!(self.kind, Kind::Http2(_)));
-        match &mut self.kind {
-            Kind::Http1(sender) => sender.try_send_request(request).await,
-            Kind::Http2(stream) => stream.shared.sender.try_send_request(request).await,
-        }
-    }
-
     /// Leaves the connection to the next one, if it is good for another request.
     pub(super) fn leave(self, is_free: bool) {
         if let Kind::Http1(sender) = self.kind
             && is_free
         {
-            self.pool.park(sender);
+            self.pool.park(sender, self.alarm);
         }
     }
 }
