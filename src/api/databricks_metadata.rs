@@ -6,10 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::HeaderMap;
-use http::header::ORIGIN;
 use serde::Serialize;
 
-use super::service_token::{note_grant, refuse};
+use super::service_token::{note_grant, refuse, refuse_pages};
 use super::{Site, Snapshot, route};
 use crate::config::{BaseUrl, System};
 use crate::edge::{Answer, Request, Response, body, respond};
@@ -22,9 +21,14 @@ const HOST: &str = "x-databricks-host";
 
 /// Whether the protocol's own header does in place of ours: an SDK cannot send that one, and no simple request
 /// forgery can send this one. From beyond this machine it says nothing about the caller, whose secret is asked for
-/// as anywhere else.
-pub(super) fn does_without_proof(path: &str, caller: IpAddr) -> bool {
-    route::is_databricks_metadata(path) && caller.to_canonical().is_loopback()
+/// as anywhere else; and where a mesh may hand requests on, nobody knows where they are from.
+pub(super) fn does_without_proof(snapshot: &Snapshot, path: &str, caller: IpAddr) -> bool {
+    if !route::is_databricks_metadata(path) {
+        return false;
+    }
+    let server = &snapshot.config.server;
+    let is_local = || !server.allow_forwarded && server.listen.iter().all(|address| address.ip().is_loopback());
+    caller.to_canonical().is_loopback() && (snapshot.caller.secret().is_none() || is_local())
 }
 
 /// Answers an SDK.
@@ -64,10 +68,7 @@ pub(super) fn handle(
 /// The protocol wants a refusal for a version that we do not speak. It goes first, as our own header does elsewhere:
 /// who lacks it learns nothing of what there is.
 fn check_sdk(headers: &HeaderMap) -> Result<(), Fault> {
-    // Only an allowed origin gets here. Its pages may have viewer tokens, never this one.
-    if headers.contains_key(ORIGIN) {
-        return Err(Fault::new(Code::ForbiddenOrigin, "this is for programs: no page of a browser may ask"));
-    }
+    refuse_pages(headers)?;
     if once(headers, VERSION) != Some("1") {
         let detail = "send the header `X-Databricks-Metadata-Version: 1`, once; other versions are not spoken here";
         return Err(Fault::new(Code::MissingRequestHeader, detail));

@@ -156,7 +156,10 @@ fn dispatch(site: &Arc<Site>, snapshot: Arc<Snapshot>, request: Request, begin: 
             }
         },
         Ok(Route::Proxy(route)) => match snapshot.routes.get(route) {
-            Some(passage) => proxy::handle(site, passage, request, begin, peer),
+            Some(passage) => {
+                let is_open = matches!(snapshot.caller, Caller::Anyone) || !passage.config.require_header;
+                proxy::handle(site, passage, request, is_open, begin, peer)
+            }
             None => {
                 let fault = Fault::new(Code::UnknownRoute, "the config has no route of this name");
                 site.note(&fault, None, None, begin, peer);
@@ -238,7 +241,7 @@ fn refusal(fault: &Fault) -> Response {
 
 fn guard<'a>(snapshot: &Snapshot, request: &'a Request, peer: SocketAddr) -> Result<Pass<'a>, Fault> {
     match &snapshot.caller {
-        _ if databricks_metadata::does_without_proof(request.uri().path(), peer.ip()) => {
+        _ if databricks_metadata::does_without_proof(snapshot, request.uri().path(), peer.ip()) => {
             check(snapshot, request, &Proof::None)
         }
         _ if snapshot.is_open_route(request.uri().path()) => check(snapshot, request, &Proof::None),
@@ -274,6 +277,6 @@ fn readable_by(origin: &HeaderValue, mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After, Server-Timing"));
-    headers.insert(VARY, HeaderValue::from_static("Origin"));
+    headers.append(VARY, HeaderValue::from_static("Origin"));
     response
 }

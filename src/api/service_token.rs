@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use http::header::ORIGIN;
 use hyper::body::Body;
 use serde::{Deserialize, Serialize};
@@ -62,10 +63,7 @@ pub(super) fn handle(
 
 /// The upstream, if the config opens it to callers.
 fn opened<'a>(snapshot: &'a Snapshot, name: &str, request: &Request) -> Result<&'a Arc<Upstream>, Fault> {
-    // Only an allowed origin gets here. Its pages may have viewer tokens, never this one.
-    if request.headers().contains_key(ORIGIN) {
-        return Err(Fault::new(Code::ForbiddenOrigin, "this is for programs: no page of a browser may ask"));
-    }
+    refuse_pages(request.headers())?;
     let Some(upstream) = snapshot.upstreams.get(name) else {
         return Err(Fault::new(Code::UnknownUpstream, "the config has no upstream of this name"));
     };
@@ -74,6 +72,15 @@ fn opened<'a>(snapshot: &'a Snapshot, name: &str, request: &Request) -> Result<&
         return Err(Fault::new(Code::NotFound, detail));
     }
     Ok(upstream)
+}
+
+/// Only pages of an allowed origin get here, and of our own, which a route may show. They may have viewer tokens,
+/// never the service token.
+pub(super) fn refuse_pages(headers: &HeaderMap) -> Result<(), Fault> {
+    if headers.contains_key(ORIGIN) || headers.contains_key("sec-fetch-site") {
+        return Err(Fault::new(Code::ForbiddenOrigin, "this is for programs: no page of a browser may ask"));
+    }
+    Ok(())
 }
 
 async fn token(

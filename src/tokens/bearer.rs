@@ -17,15 +17,6 @@ pub enum Bearer {
 }
 
 impl Bearer {
-    /// Whether the other is the same thing.
-    pub fn is(&self, other: &Bearer) -> bool {
-        match (self, other) {
-            (Bearer::Service(one), Bearer::Service(other)) => Arc::ptr_eq(one, other),
-            (Bearer::Narrowed(one), Bearer::Narrowed(other)) => one.is(other),
-            _ => false,
-        }
-    }
-
     /// The token of the moment. One in hand is given without any wait.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Which headers go through a route, in either direction. What goes to the target is built from an allow-list:
 //! identity and routing are ours to say, and a header that nobody knows of may be what somebody trusts.
 
+use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// Of the field's standards (RFC 9110 and its like): content, negotiation, conditions, ranges, tracing.
@@ -31,6 +32,8 @@ fn is_standard(name: &str) -> bool {
             | "if-unmodified-since"
             | "last-event-id"
             | "last-modified"
+            | "mcp-protocol-version"
+            | "mcp-session-id"
             | "mime-version"
             | "pragma"
             | "prefer"
@@ -45,20 +48,36 @@ fn is_standard(name: &str) -> bool {
 }
 
 /// Of the many that begin with `x-`, those by which somebody is told who asks, from where, or for what.
-const TRUSTED_ELSEWHERE: [&str; 13] = [
-    "x-forwarded",
-    "x-real-ip",
+const TRUSTED_ELSEWHERE: [&str; 29] = [
+    "x-accel-",
+    "x-amz-",
+    "x-appengine-",
+    "x-arr-",
+    "x-auth-request-",
+    "x-authenticated-",
+    "x-azure-",
+    "x-client-cert",
     "x-client-ip",
     "x-cluster-client-ip",
-    "x-original-",
-    "x-rewrite-",
+    "x-databricks-",
+    "x-envoy-",
+    "x-forward",
+    "x-goog-",
+    "x-host",
     "x-http-method",
     "x-method-override",
-    "x-databricks-",
+    "x-middleware-",
     "x-ms-",
-    "x-envoy-",
-    "x-amz-",
-    "x-accel-",
+    "x-original-",
+    "x-originating-",
+    "x-real-ip",
+    "x-remote-",
+    "x-rewrite-",
+    "x-ssl-",
+    "x-sidemint",
+    "x-url-scheme",
+    "x-waws-",
+    "x-webauth-",
 ];
 
 /// Those of one connection (RFC 9110 section 7.6.1), and what is for browsers of the target's own host: its
@@ -78,6 +97,8 @@ fn stays_behind(name: &str) -> bool {
             | "trailer"
             | "transfer-encoding"
             | "upgrade"
+            | "clear-site-data"
+            | "service-worker-allowed"
     ) || name.starts_with("access-control-")
         || name.starts_with("sidemint")
 }
@@ -117,8 +138,22 @@ fn listed(given: &HeaderMap) -> (HeaderMap, bool) {
     (headers, special)
 }
 
-/// The headers of a response, as far as they go to the caller.
-pub(super) fn to_caller(mut headers: HeaderMap) -> HeaderMap {
+/// The headers of a response, as far as they go to the caller. How long the body is, hyper says anew from what it
+/// counts on: a target may say one length and send another, or two, or one beside `Transfer-Encoding`.
+pub(super) fn to_caller(mut headers: HeaderMap, method: &Method) -> HeaderMap {
+    let is_one = headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_none();
+    let length = headers.remove(header::CONTENT_LENGTH);
+    // The answer to a HEAD has none to count.
+    if let Some(length) = length.filter(|_| method == Method::HEAD && is_one)
+        && length.as_bytes().iter().all(u8::is_ascii_digit)
+    {
+        headers.insert(header::CONTENT_LENGTH, length);
+    }
+    trailers_to_caller(headers)
+}
+
+/// What comes after the body of a response is held against the same list.
+pub(super) fn trailers_to_caller(mut headers: HeaderMap) -> HeaderMap {
     // Most responses have none of them, and pass as they are.
     let staying: Vec<HeaderName> = headers.keys().filter(|name| stays_behind(name.as_str())).cloned().collect();
     if !staying.is_empty() {
@@ -228,7 +263,7 @@ mod tests {
         given.append("connection", "X-One ,, close".parse().unwrap());
         given.append("connection", "authorization, x-two".parse().unwrap());
         assert_eq!(names(&to_target(&given)), ["x-three"]);
-        assert_eq!(names(&to_caller(given.clone())), ["x-three"]);
+        assert_eq!(names(&to_caller(given.clone(), &Method::GET)), ["x-three"]);
     }
 
     #[test]
@@ -243,8 +278,24 @@ mod tests {
             ("content-type", "text/event-stream"),
             ("location", "/x"),
             ("x-request-id", "1"),
+            ("content-length", "5"),
         ]);
-        assert_eq!(names(&to_caller(given.clone())), ["content-type", "location", "x-request-id"]);
+        assert_eq!(names(&to_caller(given.clone(), &Method::GET)), ["content-type", "location", "x-request-id"]);
+    }
+
+    #[test]
+    fn the_length_of_a_head_is_passed_on_if_it_is_one() {
+        let length = |lines: &[(&str, &str)], method| {
+            to_caller(headers(lines), &method).get("content-length").map(|length| length.to_str().unwrap().to_owned())
+        };
+        assert_eq!(length(&[("content-length", "5")], Method::HEAD).as_deref(), Some("5"));
+        assert_eq!(length(&[("content-length", "5")], Method::GET), None);
+        for lines in [&[("content-length", "5, 5")][..], &[("content-length", "+5")], &[]] {
+            assert_eq!(length(lines, Method::HEAD), None, "{lines:?}");
+        }
+        let mut twice = headers(&[("content-length", "5")]);
+        twice.append("content-length", "6".parse().unwrap());
+        assert!(to_caller(twice, &Method::HEAD).is_empty());
     }
 
     proptest! {

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::header::{HeaderMap, HeaderValue};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Site;
 use crate::config;
@@ -25,20 +26,26 @@ use crate::model::path::AllowRule;
 use crate::model::{Code, Fault, Moment, Token};
 use crate::telemetry::audit::{self, Subject};
 use crate::telemetry::metrics::RouteMetrics;
-use crate::tokens::Bearer;
+use crate::tokens::{Bearer, Upstream};
 use crate::upstream::pool::Pool;
 use crate::upstream::sensitive;
 use ask::Ask;
+
+/// Open at once through one route: each has two connections and no end of its own.
+const WEBSOCKETS: usize = 4096;
 
 /// A route at work.
 pub struct Passage {
     /// What it was made from.
     pub config: Arc<config::Route>,
-    /// What requests carry.
-    pub bearer: Bearer,
+    /// Whose tokens requests carry.
+    pub upstream: Arc<Upstream>,
+    bearer: Bearer,
     pool: Arc<Pool>,
     metrics: RouteMetrics,
     tasks: Tasks,
+    /// WebSockets that may still be opened.
+    websockets: Arc<Semaphore>,
     /// The target as browsers name it, which WebSocket servers ask for.
     origin: HeaderValue,
     /// Its name and its upstream's, as the audit trail writes them.
@@ -54,6 +61,7 @@ impl Passage {
     /// One sentence on what is wrong with the roots of trust, or with the target's name.
     pub fn new(
         config: &Arc<config::Route>,
+        upstream: &Arc<Upstream>,
         bearer: Bearer,
         metrics: RouteMetrics,
         tasks: &Tasks,
@@ -64,12 +72,19 @@ impl Passage {
             place: audit::route_place(&config.name, &config.upstream.name),
             authorization: Mutex::default(),
             tasks: tasks.clone(),
+            websockets: Arc::new(Semaphore::new(WEBSOCKETS)),
             config: Arc::clone(config),
+            upstream: Arc::clone(upstream),
             bearer,
             pool,
             metrics,
             origin,
         })
+    }
+
+    fn place_for_websocket(&self) -> Result<OwnedSemaphorePermit, Fault> {
+        let full = |_| Fault::new(Code::Unavailable, "as many WebSockets are open as pass at once");
+        Arc::clone(&self.websockets).try_acquire_owned().map_err(full)
     }
 
     /// The methods and headers that a page of an allowed origin may use here.
@@ -100,10 +115,11 @@ pub(super) fn handle(
     site: &Arc<Site>,
     passage: &Arc<Passage>,
     request: Request,
+    is_open: bool,
     begin: Moment,
     peer: SocketAddr,
 ) -> Answer {
-    let ask = match Ask::of(&passage.config, request) {
+    let ask = match Ask::of(passage, request, is_open) {
         Ok(ask) => ask,
         Err(fault) => return Answer::Ready(refuse(site, passage, &fault, begin, peer)),
     };

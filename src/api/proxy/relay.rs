@@ -3,7 +3,9 @@
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
+use http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -123,6 +125,9 @@ async fn send(passage: &Passage, ask: &Ask, token: &Grant<Token>, body: Sending)
             websocket::ask(&ask.headers, &passage.origin, &mut headers);
         }
         headers.insert(AUTHORIZATION, authorization.clone());
+        if ask.lacks_body {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         headers
     };
     let outgoing =
@@ -139,22 +144,32 @@ async fn whole(passage: &Passage, body: Incoming) -> Result<Bytes, Fault> {
 }
 
 /// The response as the caller gets it.
-fn answer(passage: &Passage, ask: Ask, mut response: Received) -> Result<Response, Fault> {
+fn answer(passage: &Passage, mut ask: Ask, mut response: Received) -> Result<Response, Fault> {
     let status = response.status();
     if status == StatusCode::SWITCHING_PROTOCOLS {
-        let mut headers = headers::to_caller(response.headers().clone());
-        let Some(caller) = ask.upgrade else {
+        let mut headers = headers::to_caller(response.headers().clone(), &ask.method);
+        let Some(caller) = ask.upgrade.take() else {
             return Err(Fault::new(Code::Malformed, "the target changed protocols without being asked to"));
         };
         websocket::answer(response.headers(), &mut headers)?;
         let target = hyper::upgrade::on(&mut response);
         let (idle, stop) = (passage.config.timeouts.idle, passage.tasks.stop().clone());
-        passage.tasks.work(websocket::carry(caller, target, idle, stop));
+        let carried = websocket::carry(caller, target, idle, stop);
+        passage.tasks.work(async move {
+            carried.await;
+            drop(ask.place);
+        });
         return Ok(reply(status, headers, Body::empty()));
     }
     let (head, body) = response.into_parts();
-    let body = Filtered::new(body, headers::to_caller);
-    Ok(reply(status, headers::to_caller(head.headers), Body::passed(Box::pin(body))))
+    let body = Filtered::new(body, headers::trailers_to_caller);
+    let mut headers = headers::to_caller(head.headers, &ask.method);
+    if ask.is_open {
+        // A browser can be led here. What it is shown must not be of one origin with the token API.
+        headers.append(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    }
+    Ok(reply(status, headers, Body::passed(Box::pin(body))))
 }
 
 fn reply(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
