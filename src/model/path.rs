@@ -5,6 +5,8 @@
 //! and oauth2-proxy CVE-2026-41059 (`#`) all came of a rule that was held against another text than the one
 //! that arrived.
 
+use percent_encoding::percent_decode_str;
+
 /// A path that has one meaning: segments of plain characters, or of others percent-encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlainPath<'a>(&'a str);
@@ -25,7 +27,8 @@ pub enum Ambiguous {
     #[error("the path has a character that servers read in several ways")]
     Character,
     /// A `%` without two hex digits, or an encoding of what servers decode at different times: a slash, a
-    /// backslash, a percent sign, a control character, or one that needs none.
+    /// backslash, a percent sign, a control character, or one that needs none; or of what is no UTF-8, in which
+    /// lenient decoders find dots and slashes (`%c0%ae`).
     #[error("the path has a percent-encoding that servers read in several ways")]
     Encoding,
 }
@@ -72,7 +75,7 @@ fn check_segment(segment: &str) -> Result<(), Ambiguous> {
             _ => return Err(Ambiguous::Character),
         }
     }
-    Ok(())
+    percent_decode_str(segment).decode_utf8().map(drop).map_err(|_| Ambiguous::Encoding)
 }
 
 fn check_encoded(high: Option<u8>, low: Option<u8>) -> Result<(), Ambiguous> {
@@ -178,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_examples_of_the_contract() {
-        for path in ["/api/x", "/api/", "/api/x/y", "/api/x/y/", "/api/a%20b", "/api/a@b:c,d"] {
+        for path in ["/api/x", "/api/", "/api/x/y", "/api/x/y/", "/api/a%20b", "/api/%C3%a9", "/api/a@b:c,d"] {
             assert!(allows("GET /api/**", "GET", path), "{path}");
         }
         for path in ["/api", "/", "/apix", "/api2/x", "/API/x", "/x/api/x"] {
@@ -247,6 +250,10 @@ mod tests {
             "/api/%u002e",
             "/api/%61",
             "/api/%c0%2e",
+            "/api/%c0%ae%c0%ae/admin",
+            "/api/%e0%80%af",
+            "/api/%ff",
+            "/api/%c3/%a9",
             "/api/..;/admin",
             "/api/x;y=1",
             "/api/%3b/x",
