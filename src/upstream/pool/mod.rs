@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use http::header::HOST;
+use http::header::{CONNECTION, HOST};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use hyper::client::conn::http1;
@@ -247,6 +247,9 @@ impl Pool {
             request.headers_mut().insert(HOST, self.host.clone());
             return;
         }
+        // HTTP/2 has no options of a connection (RFC 9113 section 8.2.2): hyper would take `TE` for one of them, and
+        // out.
+        request.headers_mut().remove(CONNECTION);
         request.headers_mut().remove(HOST);
         let mut parts = self.origin.clone().into_parts();
         parts.path_and_query = request.uri().path_and_query().cloned();
