@@ -45,7 +45,7 @@ impl Ask {
             return Err(Fault::new(Code::MethodNotAllowed, detail));
         }
         let path = path_of(route, request.uri())?;
-        let wants_websocket = websocket::is_wanted(request.method(), request.headers())?;
+        let wants_websocket = websocket::is_wanted(request.version(), request.method(), request.headers())?;
         let plain = PlainPath::parse(path.path()).map_err(|error| {
             Fault::new(Code::MalformedRequest, format!("{error}; no path is normalised on its way through a route"))
         })?;

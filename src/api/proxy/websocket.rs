@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::Method;
 use http::header::{
     self, CONNECTION, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
     SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
+use http::{Method, Version};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -31,7 +31,7 @@ const ANSWERED: [HeaderName; 3] = [SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL,
 ///
 /// # Errors
 /// It asks for another protocol, or not as section 4.1 wants it.
-pub(super) fn is_wanted(method: &Method, headers: &HeaderMap) -> Result<bool, Fault> {
+pub(super) fn is_wanted(version: Version, method: &Method, headers: &HeaderMap) -> Result<bool, Fault> {
     let connections = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     let named =
         connections.flat_map(|line| line.split(',')).any(|option| option.trim().eq_ignore_ascii_case("upgrade"));
@@ -47,7 +47,8 @@ pub(super) fn is_wanted(method: &Method, headers: &HeaderMap) -> Result<bool, Fa
         return Err(Fault::new(Code::MalformedRequest, "no other protocol than `websocket` can be upgraded to"));
     }
     let key = once(&SEC_WEBSOCKET_KEY).and_then(|key| STANDARD.decode(key.as_bytes()).ok());
-    let is_sound = method == Method::GET
+    let is_sound = version == Version::HTTP_11
+        && method == Method::GET
         && once(&SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13")
         && key.is_some_and(|key| key.len() == 16);
     if !is_sound {
