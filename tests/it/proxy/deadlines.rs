@@ -153,6 +153,20 @@ async fn a_target_that_talks_no_http() {
     }
 }
 
+/// On a kept connection, too: what came was an answer to this request.
+#[tokio::test]
+async fn a_target_that_stops_talking_http() {
+    let target = Target::saying(|arrived| match arrived.head.first.as_str() {
+        "GET /api/first HTTP/1.1" => OK.to_owned(),
+        _ => "no HTTP\r\n\r\nConnection: close".to_owned(),
+    })
+    .await;
+    let stage = Route::default().to(&target.url).await;
+    assert_eq!(get(&stage, "/api/first").await.status, 200);
+    told(&get(&stage, "/api/x").await, 502, "upstream_malformed", &target.url);
+    assert_eq!((target.arrived().len(), target.connections()), (2, 1));
+}
+
 /// Answers a request and lets the connection go.
 async fn once(bare: &Bare) -> String {
     let (mut line, head) = bare.request().await;

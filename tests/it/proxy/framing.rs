@@ -203,7 +203,7 @@ async fn threat_31_the_tail_of_a_refused_body_is_no_request() {
         caller.say(head(&stage, line, &format!("Content-Length: {}\r\n", body.len())) + &body).await;
         caller.hush().await;
         let answers = caller.answers().await;
-        assert!(answers.len() <= 1 && answers.iter().all(|answer| answer.status() == status), "{line}");
+        assert_eq!(statuses(&answers), [status], "{line}");
     }
     assert_eq!(target.connections(), 0);
     let mut line = caller(&stage).await;

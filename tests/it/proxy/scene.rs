@@ -4,7 +4,7 @@ use http::Request;
 use http_body_util::Full;
 use sidemint::emulator::{AppRefusal, Emulator, Fault, JournalEntry, Operation, Settings};
 
-use super::line::{Answer, Line};
+use super::line::{Answer, Line, patiently};
 use crate::support::{Reply, Setup, Stage, emulator};
 
 /// What every caller sends.
@@ -93,7 +93,8 @@ pub async fn with_tls(http2: bool) -> (Emulator, String, tempfile::TempDir) {
 
 /// A request through the route, as every caller sends it.
 pub async fn send(stage: &Stage, method: &str, path: &str, body: &str) -> Reply {
-    stage.send(method, &format!("/proxy/app{path}"), &[PROOF], body.to_owned()).await
+    let path = format!("/proxy/app{path}");
+    patiently(stage.send(method, &path, &[PROOF], body.to_owned())).await
 }
 
 pub async fn get(stage: &Stage, path: &str) -> Reply {

@@ -2,7 +2,7 @@
 
 use http_body_util::BodyExt;
 
-use super::line::Line;
+use super::line::{Line, patiently};
 use super::scene::{Route, at_app, caller, get, head, send};
 use super::target::{Bare, OK};
 use crate::support::{Stage, until};
@@ -112,6 +112,24 @@ async fn an_answer_that_comes_early_is_passed_on() {
     assert_eq!((answer.status(), answer.text().as_str()), (413, "large"));
 }
 
+/// A connection on which a request is still being sent is in nobody's way.
+#[tokio::test]
+async fn an_early_answer_leaves_the_rest_of_the_upload_behind() {
+    let bare = Bare::new().await;
+    let stage = Route::default().to(&bare.url).await;
+    let mut slow = caller(&stage).await;
+    slow.say(head(&stage, "POST /api/x", "Transfer-Encoding: chunked\r\n") + &chunk("first")).await;
+    let (mut target, _) = bare.request().await;
+    target.say(OK).await;
+    assert_eq!(slow.answer().await.map(|answer| answer.text()).as_deref(), Some("ok"));
+    let mut next = caller(&stage).await;
+    next.say(head(&stage, "GET /api/next", "")).await;
+    let (mut other, head_of_next) = bare.request().await;
+    assert_eq!(head_of_next.first, "GET /api/next HTTP/1.1");
+    other.say(OK).await;
+    assert_eq!(next.answer().await.map(|answer| answer.text()).as_deref(), Some("ok"));
+}
+
 /// Even one that is still being sent as fast as it can be.
 #[tokio::test]
 async fn an_early_answer_reaches_a_caller_who_is_busy_sending() {
@@ -190,13 +208,13 @@ async fn a_client_reads_frames_as_they_come() {
         target.say(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}", chunk("one"))).await;
         target
     };
-    let (response, mut target) = tokio::join!(asking, serving);
+    let (response, mut target) = patiently(async { tokio::join!(asking, serving) }).await;
     let mut body = response.expect("a response").into_body();
     for (number, wanted) in ["one", "two", "three"].iter().enumerate() {
         if number > 0 {
             target.say(chunk(wanted)).await;
         }
-        let frame = body.frame().await.expect("a frame").expect("no error");
+        let frame = patiently(body.frame()).await.expect("a frame").expect("no error");
         assert_eq!(frame.into_data().expect("data"), wanted);
     }
 }
