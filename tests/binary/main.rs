@@ -26,6 +26,7 @@ mod probes;
 mod reload;
 mod report_frame;
 mod rotation;
+mod routes;
 mod series;
 mod start;
 mod stop;

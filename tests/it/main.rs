@@ -20,6 +20,7 @@ mod metadata;
 mod mint_fields;
 mod power_bi;
 mod probes;
+mod proxy;
 mod reload;
 mod secrets;
 mod service_token;
