@@ -10,7 +10,7 @@ use crate::support::{Stage, joined, until};
 /// A target by TLS; the folder holds its authority.
 async fn scene(http2: bool) -> (Stage, tempfile::TempDir) {
     let (vendor, trust, folder) = with_tls(http2).await;
-    let stage = Route::default().upstream(&trust).to_app_of(vendor).await;
+    let stage = Route::default().upstream(&trust).before_app_of(vendor).await;
     (stage, folder)
 }
 
