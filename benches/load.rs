@@ -7,13 +7,14 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use futures_util::future::{join_all, try_join_all};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use support::Limits;
 use support::client::{self, Connection, Request};
+use support::measure::{Cores, cpu, median, quantile, resident};
 use support::process::{self, Child};
 use support::vendor::Vendor;
 
@@ -49,25 +50,6 @@ fn main() -> Result<ExitCode> {
     memory(&plan, &cores, &vendor)?;
     rates(&plan, &cores, &vendor)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Servers on one core, this process on another, where there are two and `taskset`.
-struct Cores {
-    server: Vec<&'static str>,
-}
-
-impl Cores {
-    fn take() -> Result<Cores> {
-        let cores = std::thread::available_parallelism()?.get();
-        if cores < 2 || !process::is_there("taskset") {
-            writeln!(std::io::stdout(), "one core, or no taskset: client and servers share what there is")?;
-            return Ok(Cores { server: Vec::new() });
-        }
-        let own = std::process::id().to_string();
-        let pinned = std::process::Command::new("taskset").args(["-pc", "1", &own]).output()?;
-        ensure!(pinned.status.success(), "taskset: {}", String::from_utf8_lossy(&pinned.stderr));
-        Ok(Cores { server: vec!["taskset", "-c", "0"] })
-    }
 }
 
 fn say(what: &str, figure: &str, goal: &str) -> Result<()> {
@@ -251,31 +233,4 @@ impl Lane {
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
-}
-
-/// Resident memory in KiB.
-fn resident(server: &Child) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
-}
-
-/// Seconds of CPU so far, the kernel's share included. The kernel tells them in hundredths.
-fn cpu(server: &Child) -> Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.id()))?;
-    // The name of the process, in brackets, may hold anything; utime and stime are 12th and 13th after it.
-    let (_, fields) = stat.rsplit_once(')').context("/proc/<pid>/stat has changed")?;
-    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
-    Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
-}
-
-fn median(figures: &mut [f64]) -> f64 {
-    quantile(figures, 0.5)
-}
-
-fn quantile(figures: &mut [f64], share: f64) -> f64 {
-    figures.sort_unstable_by(f64::total_cmp);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the length")]
-    let at = ((figures.len().saturating_sub(1)) as f64 * share).round() as usize;
-    figures.get(at).copied().unwrap_or(f64::NAN)
 }

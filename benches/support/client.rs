@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use super::vendor::TOKEN_LENGTH;
+
 /// A request as it goes out.
 pub struct Request(pub Vec<u8>);
 
@@ -30,6 +32,28 @@ impl Request {
                 "POST /v1/embeds/sales/token HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nSidemint-Request: true\r\n\
                  Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
                 body.len()
+            )
+            .into_bytes(),
+        )
+    }
+}
+
+impl Request {
+    /// Through the route of [`super::proxying`]. The other proxies get the same bytes, to be fair to both sides.
+    pub fn proxied(port: u16) -> Request {
+        Request::for_target(port, "")
+    }
+
+    /// To the target, as a proxy would send it.
+    pub fn straight(port: u16) -> Request {
+        Request::for_target(port, &format!("Authorization: Bearer {}\r\n", "0".repeat(TOKEN_LENGTH)))
+    }
+
+    fn for_target(port: u16, more: &str) -> Request {
+        Request(
+            format!(
+                "GET /proxy/bench/api/items?page=1 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: bench\r\n\
+                 Accept: */*\r\nSidemint-Request: true\r\n{more}\r\n"
             )
             .into_bytes(),
         )

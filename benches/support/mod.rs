@@ -5,7 +5,10 @@
 
 pub mod bare;
 pub mod client;
+pub mod count;
+pub mod measure;
 pub mod process;
+pub mod traffic;
 pub mod vendor;
 
 use std::path::Path;
@@ -55,12 +58,7 @@ embeds:
 /// Starts the sidecar.
 pub fn unasked(wrapper: &[&str], binary: &Path, vendor: &Vendor, limits: Limits) -> Result<Child> {
     let ports = Ports::free()?;
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("sidemint.yaml");
-    std::fs::write(&file, config(ports, vendor, limits))?;
-    let file = file.to_str().context("the folder for temporary files is no UTF-8")?;
-    let binary = binary.to_str().context("the binary's path is no UTF-8")?;
-    Child::start(wrapper, &[binary, "run", "--config", file], ports, folder)
+    start(wrapper, binary, ports, &config(ports, vendor, limits))
 }
 
 /// Starts the sidecar and waits until it has answered a first ask.
@@ -69,6 +67,26 @@ pub fn sidecar(wrapper: &[&str], binary: &Path, vendor: &Vendor, limits: Limits)
     let first = answer(child.ports.listen, &Request::get(child.ports.listen, "v-1"))?;
     ensure!(first.starts_with(b"HTTP/1.1 200 "), "the sidecar answered {}", String::from_utf8_lossy(&first));
     Ok(child)
+}
+
+/// Starts a sidecar that also has a route to a target on this port, and waits until it listens.
+pub fn proxying(wrapper: &[&str], binary: &Path, vendor: &Vendor, target: u16) -> Result<Child> {
+    let ports = Ports::free()?;
+    let route = format!(
+        "routes:\n  bench: {{upstream: main, target: \"http://127.0.0.1:{target}\", allow: [\"GET /api/**\"]}}\n"
+    );
+    let child = start(wrapper, binary, ports, &(config(ports, vendor, Limits::High) + &route))?;
+    Connection::open_patiently(ports.listen)?;
+    Ok(child)
+}
+
+fn start(wrapper: &[&str], binary: &Path, ports: Ports, config: &str) -> Result<Child> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("sidemint.yaml");
+    std::fs::write(&file, config)?;
+    let file = file.to_str().context("the folder for temporary files is no UTF-8")?;
+    let binary = binary.to_str().context("the binary's path is no UTF-8")?;
+    Child::start(wrapper, &[binary, "run", "--config", file], ports, folder)
 }
 
 /// Starts the bare server, whose body is as long as the one that the sidecar sends.

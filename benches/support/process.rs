@@ -1,6 +1,7 @@
 //! Servers as processes of their own.
 
 use std::net::TcpListener;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -60,6 +61,15 @@ impl Child {
         self.terminate()?;
         let status = self.process.wait()?;
         ensure!(status.success(), "the server ended with {status}: {}", self.stderr()?);
+        self.stderr()
+    }
+
+    /// The same for a program that may leave the signal to the kernel, as haproxy does in the foreground.
+    pub fn stop(mut self) -> Result<String> {
+        self.terminate()?;
+        let status = self.process.wait()?;
+        let terminated = status.signal() == Some(rustix::process::Signal::TERM.as_raw());
+        ensure!(status.success() || terminated, "the server ended with {status}: {}", self.stderr()?);
         self.stderr()
     }
 

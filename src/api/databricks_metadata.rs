@@ -4,28 +4,31 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderMap;
-use http::header::ORIGIN;
 use serde::Serialize;
 
+use super::service_token::{note_grant, refuse, refuse_pages};
 use super::{Site, Snapshot, route};
 use crate::config::{BaseUrl, System};
 use crate::edge::{Answer, Request, Response, body, respond};
 use crate::lease::Grant;
 use crate::model::{Code, Fault, Moment, Token};
-use crate::telemetry::audit::{self, Entry, Subject};
-use crate::tokens::Upstream;
+use crate::tokens::{Bearer, Upstream};
 
 const VERSION: &str = "x-databricks-metadata-version";
 const HOST: &str = "x-databricks-host";
 
 /// Whether the protocol's own header does in place of ours: an SDK cannot send that one, and no simple request
 /// forgery can send this one. From beyond this machine it says nothing about the caller, whose secret is asked for
-/// as anywhere else.
-pub(super) fn does_without_proof(path: &str, caller: IpAddr) -> bool {
-    route::is_databricks_metadata(path) && caller.to_canonical().is_loopback()
+/// as anywhere else; and where a mesh may hand requests on, nobody knows where they are from.
+pub(super) fn does_without_proof(snapshot: &Snapshot, path: &str, caller: IpAddr) -> bool {
+    if !route::is_databricks_metadata(path) {
+        return false;
+    }
+    let server = &snapshot.config.server;
+    let is_local = || !server.allow_forwarded && server.listen.iter().all(|address| address.ip().is_loopback());
+    caller.to_canonical().is_loopback() && (snapshot.caller.secret().is_none() || is_local())
 }
 
 /// Answers an SDK.
@@ -48,11 +51,11 @@ pub(super) fn handle(
     if let Err(fault) = body::none(request.body()).and_then(|()| check_host(request.headers(), &upstream)) {
         return Answer::Ready(refuse(site, &upstream, &fault, peer));
     }
-    let site = Arc::clone(site);
+    let (site, bearer) = (Arc::clone(site), Bearer::Service(Arc::clone(&upstream)));
     Answer::later(async move {
         let token = tokio::select! {
             biased;
-            token = service_token(&upstream) => token,
+            token = bearer.token() => token,
             () = site.stop.forced() => Err(Fault::new(Code::Draining, "sidemint is stopping; ask the next one")),
         };
         match token {
@@ -65,10 +68,7 @@ pub(super) fn handle(
 /// The protocol wants a refusal for a version that we do not speak. It goes first, as our own header does elsewhere:
 /// who lacks it learns nothing of what there is.
 fn check_sdk(headers: &HeaderMap) -> Result<(), Fault> {
-    // Only an allowed origin gets here. Its pages may have viewer tokens, never this one.
-    if headers.contains_key(ORIGIN) {
-        return Err(Fault::new(Code::ForbiddenOrigin, "this is for programs: no page of a browser may ask"));
-    }
+    refuse_pages(headers)?;
     if once(headers, VERSION) != Some("1") {
         let detail = "send the header `X-Databricks-Metadata-Version: 1`, once; other versions are not spoken here";
         return Err(Fault::new(Code::MissingRequestHeader, detail));
@@ -118,19 +118,6 @@ fn names(asked: &str, host: &BaseUrl) -> bool {
     scheme == (if host.https { "https" } else { "http" }) && authority == host.authority
 }
 
-async fn service_token(upstream: &Upstream) -> Result<Grant<Token>, Fault> {
-    match &upstream.service {
-        Some(service) => service.token(Duration::ZERO).await,
-        None => Err(Fault::new(Code::Internal, "an upstream without service tokens was opened")),
-    }
-}
-
-fn refuse(site: &Site, upstream: &Upstream, fault: &Fault, peer: SocketAddr) -> Response {
-    let place = audit::upstream_place(&upstream.config.name);
-    site.note(fault, None, Some(Subject { place: &place, viewer: None, token: None }), site.clock.now(), peer);
-    respond::problem(fault)
-}
-
 fn grant_to(site: &Site, upstream: &Upstream, grant: &Grant<Token>, peer: SocketAddr) -> Response {
     #[derive(Serialize)]
     struct Reply<'a> {
@@ -138,15 +125,7 @@ fn grant_to(site: &Site, upstream: &Upstream, grant: &Grant<Token>, peer: Socket
         token_type: &'a str,
         expires_on: i64,
     }
-    let place = audit::upstream_place(&upstream.config.name);
-    site.audit.note(&Entry {
-        at: site.clock.now().unix_seconds(),
-        granted: true,
-        code: "service_token",
-        purpose: None,
-        subject: Some(Subject { place: &place, viewer: None, token: Some(grant.item.fingerprint()) }),
-        caller: peer.ip(),
-    });
+    note_grant(site, upstream, grant, peer);
     let reply =
         Reply { access_token: grant.item.expose(), token_type: "Bearer", expires_on: grant.lifetime.expires_at() };
     respond::content(200, "application/json", serde_json::to_vec(&reply).unwrap_or_default())

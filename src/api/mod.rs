@@ -135,7 +135,7 @@ pub fn handle(site: &Arc<Site>, request: Request, peer: SocketAddr) -> Answer {
     let begin = site.clock.now();
     let origin = match guard(&snapshot, &request, peer) {
         Ok(Pass::Through { origin }) => origin.cloned(),
-        Ok(Pass::Preflight(origin)) => return Answer::Ready(preflight(origin)),
+        Ok(Pass::Preflight(origin)) => return Answer::Ready(preflight(&snapshot, &request, origin)),
         Err(fault) => return refuse(site, snapshot, request, fault, begin, peer),
     };
     let answer = dispatch(site, snapshot, request, begin, peer);
@@ -156,7 +156,10 @@ fn dispatch(site: &Arc<Site>, snapshot: Arc<Snapshot>, request: Request, begin: 
             }
         },
         Ok(Route::Proxy(route)) => match snapshot.routes.get(route) {
-            Some(passage) => proxy::handle(site, passage, request, begin, peer),
+            Some(passage) => {
+                let is_open = matches!(snapshot.caller, Caller::Anyone) || !passage.config.require_header;
+                proxy::handle(site, passage, request, is_open, begin, peer)
+            }
             None => {
                 let fault = Fault::new(Code::UnknownRoute, "the config has no route of this name");
                 site.note(&fault, None, None, begin, peer);
@@ -238,7 +241,7 @@ fn refusal(fault: &Fault) -> Response {
 
 fn guard<'a>(snapshot: &Snapshot, request: &'a Request, peer: SocketAddr) -> Result<Pass<'a>, Fault> {
     match &snapshot.caller {
-        _ if databricks_metadata::does_without_proof(request.uri().path(), peer.ip()) => {
+        _ if databricks_metadata::does_without_proof(snapshot, request.uri().path(), peer.ip()) => {
             check(snapshot, request, &Proof::None)
         }
         _ if snapshot.is_open_route(request.uri().path()) => check(snapshot, request, &Proof::None),
@@ -253,12 +256,19 @@ fn check<'a>(snapshot: &Snapshot, request: &'a Request, proof: &Proof<'_>) -> Re
 }
 
 /// What a browser of an allowed origin may send (Fetch standard, CORS protocol).
-fn preflight(origin: &HeaderValue) -> Response {
+fn preflight(snapshot: &Snapshot, request: &Request, origin: &HeaderValue) -> Response {
     let mut response = respond::content(204, "text/plain", "");
     let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
-    let allowed = HeaderValue::from_static("Content-Type, Sidemint-Request, Sidemint-Viewer, Sidemint-Viewer-Value");
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+    let passage = route::proxied(request.uri().path()).and_then(|name| snapshot.routes.get(name));
+    let (methods, names) = match passage {
+        Some(passage) => passage.preflight(request.headers()),
+        None => (
+            HeaderValue::from_static("GET, POST"),
+            HeaderValue::from_static("Content-Type, Sidemint-Request, Sidemint-Viewer, Sidemint-Viewer-Value"),
+        ),
+    };
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names);
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     readable_by(origin, response)
 }
@@ -267,6 +277,6 @@ fn readable_by(origin: &HeaderValue, mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After, Server-Timing"));
-    headers.insert(VARY, HeaderValue::from_static("Origin"));
+    headers.append(VARY, HeaderValue::from_static("Origin"));
     response
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use http::header::ORIGIN;
 use hyper::body::Body;
 use serde::{Deserialize, Serialize};
@@ -62,10 +63,7 @@ pub(super) fn handle(
 
 /// The upstream, if the config opens it to callers.
 fn opened<'a>(snapshot: &'a Snapshot, name: &str, request: &Request) -> Result<&'a Arc<Upstream>, Fault> {
-    // Only an allowed origin gets here. Its pages may have viewer tokens, never this one.
-    if request.headers().contains_key(ORIGIN) {
-        return Err(Fault::new(Code::ForbiddenOrigin, "this is for programs: no page of a browser may ask"));
-    }
+    refuse_pages(request.headers())?;
     let Some(upstream) = snapshot.upstreams.get(name) else {
         return Err(Fault::new(Code::UnknownUpstream, "the config has no upstream of this name"));
     };
@@ -74,6 +72,15 @@ fn opened<'a>(snapshot: &'a Snapshot, name: &str, request: &Request) -> Result<&
         return Err(Fault::new(Code::NotFound, detail));
     }
     Ok(upstream)
+}
+
+/// Only pages of an allowed origin get here, and of our own, which a route may show. They may have viewer tokens,
+/// never the service token.
+pub(super) fn refuse_pages(headers: &HeaderMap) -> Result<(), Fault> {
+    if headers.contains_key(ORIGIN) || headers.contains_key("sec-fetch-site") {
+        return Err(Fault::new(Code::ForbiddenOrigin, "this is for programs: no page of a browser may ask"));
+    }
+    Ok(())
 }
 
 async fn token(
@@ -117,7 +124,8 @@ fn is_plain(text: &str) -> bool {
     text.len() <= LONGEST && text.split(' ').all(is_word)
 }
 
-fn refuse(site: &Site, upstream: &Upstream, fault: &Fault, peer: SocketAddr) -> Response {
+/// A refusal, written down.
+pub(super) fn refuse(site: &Site, upstream: &Upstream, fault: &Fault, peer: SocketAddr) -> Response {
     let place = audit::upstream_place(&upstream.config.name);
     site.note(fault, None, Some(Subject { place: &place, viewer: None, token: None }), site.clock.now(), peer);
     respond::problem(fault)
@@ -132,17 +140,8 @@ fn grant_to(site: &Site, upstream: &Upstream, grant: &Grant<Token>, peer: Socket
         expires_at: String,
         refresh_in: u64,
     }
-    let now = site.clock.now();
-    let place = audit::upstream_place(&upstream.config.name);
-    site.audit.note(&Entry {
-        at: now.unix_seconds(),
-        granted: true,
-        code: "service_token",
-        purpose: None,
-        subject: Some(Subject { place: &place, viewer: None, token: Some(grant.item.fingerprint()) }),
-        caller: peer.ip(),
-    });
-    let left = grant.lifetime.remaining(now);
+    note_grant(site, upstream, grant, peer);
+    let left = grant.lifetime.remaining(site.clock.now());
     let reply = Reply {
         access_token: grant.item.expose(),
         token_type: "Bearer",
@@ -151,6 +150,19 @@ fn grant_to(site: &Site, upstream: &Upstream, grant: &Grant<Token>, peer: Socket
         refresh_in: refresh_in(left, grant.lifetime.ttl()).as_secs(),
     };
     respond::content(200, "application/json", serde_json::to_vec(&reply).unwrap_or_default())
+}
+
+/// Writes down that somebody has the token now.
+pub(super) fn note_grant(site: &Site, upstream: &Upstream, grant: &Grant<Token>, peer: SocketAddr) {
+    let place = audit::upstream_place(&upstream.config.name);
+    site.audit.note(&Entry {
+        at: site.clock.now().unix_seconds(),
+        granted: true,
+        code: "service_token",
+        purpose: None,
+        subject: Some(Subject { place: &place, viewer: None, token: Some(grant.item.fingerprint()) }),
+        caller: peer.ip(),
+    });
 }
 
 /// A new one is there once the last third of its life has begun; at half of what is left where that is over.

@@ -112,18 +112,18 @@ impl Parts {
         upstream: &Arc<Upstream>,
         same: Option<&Arc<Passage>>,
     ) -> Result<Arc<Passage>, String> {
-        let upstream = Arc::clone(upstream);
-        let bearer = match &config.audience {
-            None => Bearer::Service(upstream),
-            Some(audience) => {
-                let narrowing = Narrowing { audience: Some(audience.clone()), scope: None };
-                Bearer::Narrowed(self.narrowed.of(&upstream, narrowing))
-            }
-        };
-        if let Some(same) = same.filter(|same| same.bearer.is(&bearer)) {
+        // What has not changed goes on as it is, its tokens and connections with it.
+        if let Some(same) = same.filter(|same| Arc::ptr_eq(&same.upstream, upstream)) {
             return Ok(Arc::clone(same));
         }
-        let passage = Passage::new(config, bearer, self.metrics.route(&config.name), &self.tasks);
+        let bearer = match &config.audience {
+            None => Bearer::Service(Arc::clone(upstream)),
+            Some(audience) => {
+                let narrowing = Narrowing { audience: Some(audience.clone()), scope: None };
+                Bearer::Narrowed(self.narrowed.of(upstream, narrowing))
+            }
+        };
+        let passage = Passage::new(config, upstream, bearer, self.metrics.route(&config.name), &self.tasks);
         passage.map(Arc::new).map_err(|error| format!("routes.{}: {error}", config.name))
     }
 

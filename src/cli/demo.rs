@@ -49,6 +49,8 @@ pub(super) async fn demo(args: Args) -> Result<(), Failure> {
     println!(
         "      -d '{{\"viewer\":{{\"id\":\"u-4711\",\"value\":\"emea\"}}}}' {sidecar_url}/v1/embeds/sales/token\n"
     );
+    println!("Call a Databricks App, without any token in your hands:\n");
+    println!("    curl -H 'Sidemint-Request: true' {sidecar_url}/proxy/forecast/api/hello\n");
     println!("Ctrl-C ends it.");
     let stop = app.tasks().stop().clone();
     app.tasks().chore(async move {
@@ -68,6 +70,7 @@ pub(super) async fn demo(args: Args) -> Result<(), Failure> {
 fn sidecar_config(emulator: &Emulator) -> String {
     let (url, databricks, entra, powerbi) =
         (emulator.url(), emulator.databricks(), emulator.entra(), emulator.powerbi());
+    let app = emulator.app_url();
     let bold_bi = emulator.boldbi();
     let (root, site) =
         bold_bi.sites.first().map(|site| (site.root.as_str(), site.identifier.as_str())).unwrap_or_default();
@@ -120,6 +123,8 @@ embeds:
     custom_attributes: {{region: viewer.value}}
     min_ttl: 301s
     stale_until: 301s
+routes:
+  forecast: {{upstream: lakehouse, target: \"{app}\", allow: [GET /api/**, POST /api/**]}}
 ",
         databricks.workspace_id, databricks.client_id, entra.tenant_id, entra.client_id, powerbi.workspace_id
     )

@@ -29,7 +29,8 @@ pub(super) async fn emulator(args: Args) -> Result<(), Failure> {
     if let Some(dashboard) = databricks.dashboards.first() {
         println!("  export DASHBOARD_ID={}", dashboard.id);
     }
-    println!("  export WORKSPACE_ID={}\n", databricks.workspace_id);
+    println!("  export WORKSPACE_ID={}", databricks.workspace_id);
+    println!("  export DATABRICKS_APP_URL={}\n", emulator.app_url());
     let (entra, powerbi) = (emulator.entra(), emulator.powerbi());
     println!("  export AZURE_AUTHORITY_HOST={url}");
     println!("  export AZURE_TENANT_ID={}", entra.tenant_id);

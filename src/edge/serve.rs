@@ -15,9 +15,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::service::Service;
 use super::watch::{Phase, Progress, Watched};
-use super::{Answer, Listener, Request, Response, respond};
+use super::{Answer, Listener, Request, respond};
 use crate::lifecycle::{Stop, Tasks};
-use crate::model::{Code, Fault};
 
 /// Bounds of one listener's connections.
 #[derive(Clone, Copy, Debug)]
@@ -61,17 +60,12 @@ where
             });
         } else {
             tasks.background(async move {
-                connection(stream, limits.header_timeout, Stop::default(), |_| Answer::Ready(draining())).await;
+                connection(stream, limits.header_timeout, Stop::default(), |_| Answer::Ready(respond::draining()))
+                    .await;
                 drop(seat);
             });
         }
     }
-}
-
-fn draining() -> Response {
-    let mut response = respond::problem(&Fault::new(Code::Draining, "sidemint is stopping; ask the next one"));
-    response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
-    response
 }
 
 /// Serves one connection over anything that reads and writes.
@@ -104,7 +98,8 @@ where
         }
         if ending && !gave_up && giving_up.as_mut().poll(context).is_ready() {
             gave_up = true;
-            // The handlers have said "draining" by now; the next poll writes it out.
+            // Whoever still waits is told so by this poll.
+            progress.give_up();
             return connection.as_mut().poll(context).map(|_| ());
         }
         let now = (progress.phase(), progress.requests());

@@ -64,6 +64,7 @@ impl Future for Answering {
             Answering::Ready(response) => Poll::Ready(Ok(response.take().unwrap_or_else(bug))),
             Answering::Later(future, progress) => {
                 let mut response = match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+                    Ok(Poll::Pending) if progress.is_given_up() => respond::draining(),
                     Ok(Poll::Pending) => return Poll::Pending,
                     Ok(Poll::Ready(response)) => response,
                     Err(_) => bug(),

@@ -7,7 +7,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -20,6 +20,7 @@ pub(super) struct Progress(Arc<Marks>);
 
 #[derive(Default)]
 struct Marks {
+    given_up: AtomicBool,
     requests: AtomicU32,
     /// Writes that moved something, modulo 2^31, and in the lowest bit whether the last one could not.
     writes: AtomicU32,
@@ -56,6 +57,15 @@ impl Progress {
 
     pub(super) fn request_ends(&self) {
         self.0.requests.store(self.requests() << 2, Ordering::Relaxed);
+    }
+
+    /// What has no answer yet gets none any more.
+    pub(super) fn give_up(&self) {
+        self.0.given_up.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.0.given_up.load(Ordering::Relaxed)
     }
 
     /// What stands still as long as the client takes nothing of what is to be written; `None` where nothing waits

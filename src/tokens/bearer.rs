@@ -17,15 +17,6 @@ pub enum Bearer {
 }
 
 impl Bearer {
-    /// Whether the other is the same thing.
-    pub fn is(&self, other: &Bearer) -> bool {
-        match (self, other) {
-            (Bearer::Service(one), Bearer::Service(other)) => Arc::ptr_eq(one, other),
-            (Bearer::Narrowed(one), Bearer::Narrowed(other)) => one.is(other),
-            _ => false,
-        }
-    }
-
     /// The token of the moment. One in hand is given without any wait.
     ///
     /// # Errors
@@ -38,6 +29,14 @@ impl Bearer {
                 None => Err(Fault::new(Code::Internal, "an upstream without service tokens was asked for one")),
             },
             Bearer::Narrowed(narrowed) => narrowed.token().await,
+        }
+    }
+
+    /// The same where it needs no wait; `None` where [`Bearer::token`] would wait.
+    pub fn at_hand(&self) -> Option<Result<Grant<Token>, Fault>> {
+        match self {
+            Bearer::Service(upstream) => upstream.service.as_ref()?.at_hand(),
+            Bearer::Narrowed(narrowed) => narrowed.at_hand(),
         }
     }
 

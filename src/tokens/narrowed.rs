@@ -1,7 +1,7 @@
 //! Service tokens that are good for less than the broad one: for one Databricks App (`audience`), or with fewer
 //! rights (`scope`). Leased like everything else, each once however many ask.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -30,6 +30,7 @@ pub struct Narrowing {
 pub struct NarrowedTokens {
     keeper: Arc<Keeper<NarrowedSource>>,
     leases: Cache<(String, Narrowing), Arc<Lease<NarrowedSource>>>,
+    making: Mutex<()>,
 }
 
 /// One of them.
@@ -47,30 +48,42 @@ impl NarrowedTokens {
         NarrowedTokens {
             keeper: Keeper::start(clock, tasks, rhythm),
             leases: Cache::builder().max_capacity(MOST).time_to_idle(IDLE * 2).build(),
+            making: Mutex::default(),
         }
     }
 
     /// The one of this upstream and narrowing.
     pub fn of(&self, upstream: &Arc<Upstream>, narrowing: Narrowing) -> Narrowed {
         let key = (upstream.config.name.clone(), narrowing);
-        let is_of = |lease: &Arc<Lease<NarrowedSource>>| Arc::ptr_eq(&lease.source().upstream, upstream);
-        let lease = self.leases.get(&key).filter(is_of).unwrap_or_else(|| {
-            let source = NarrowedSource { upstream: Arc::clone(upstream), narrowing: key.1.clone() };
-            let lease = Lease::new(source);
-            self.leases.insert(key, Arc::clone(&lease));
-            lease
-        });
+        // Event loops may ask for the same one at once.
+        let _one_at_a_time = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.leases.get(&key);
+        let lease = match held {
+            Some(lease) if Arc::ptr_eq(&lease.source().upstream, upstream) => lease,
+            old => {
+                let source = NarrowedSource { upstream: Arc::clone(upstream), narrowing: key.1.clone() };
+                let lease = Lease::new(source);
+                // A change of a timeout is no reason to be without a token while the vendor is down.
+                let same = old.filter(|old| old.source().upstream.is_same_principal(&upstream.config));
+                if let Some(grant) = same.and_then(|old| old.held()) {
+                    lease.adopt(&self.keeper, grant);
+                }
+                self.leases.insert(key, Arc::clone(&lease));
+                lease
+            }
+        };
         Narrowed { lease, keeper: Arc::clone(&self.keeper) }
     }
 }
 
 impl Narrowed {
-    pub(super) fn is(&self, other: &Narrowed) -> bool {
-        Arc::ptr_eq(&self.lease, &other.lease)
-    }
-
     pub(super) async fn token(&self) -> Result<Grant<Token>, Fault> {
         self.lease.ask(&self.keeper, &self.lease.source().policy()).await.map(|(grant, _)| grant)
+    }
+
+    pub(super) fn at_hand(&self) -> Option<Result<Grant<Token>, Fault>> {
+        let answer = self.lease.at_hand(&self.keeper, &self.lease.source().policy())?;
+        Some(answer.map(|(grant, _)| grant))
     }
 
     pub(super) async fn another(&self, refused: &Grant<Token>) -> Option<Result<Grant<Token>, Fault>> {

@@ -94,6 +94,12 @@ impl ServiceTokens {
         self.lease.ask(&self.keeper, &policy).await.map(|(grant, _)| grant)
     }
 
+    /// The same where it needs no wait.
+    pub(super) fn at_hand(&self) -> Option<Result<Grant<Token>, Fault>> {
+        let answer = self.lease.at_hand(&self.keeper, &self.lease.source().policy)?;
+        Some(answer.map(|(grant, _)| grant))
+    }
+
     /// Calls the vendor with a service token that has so much life left, as far as one can be had. One
     /// that the vendor refuses is replaced, and the call is made once more.
     ///

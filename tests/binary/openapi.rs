@@ -23,7 +23,8 @@ fn walk(sidecar: &Sidecar, more: &[&str]) {
 #[test]
 fn every_reply_is_one_that_the_document_describes() {
     let vendor = Vendor::start();
-    let settings = Settings { upstream: "metadata_service: true".to_owned(), ..Settings::default() };
+    let settings =
+        Settings { upstream: "metadata_service: true\nservice_token_endpoint: true".to_owned(), ..Settings::default() };
     walk(&Sidecar::with(&vendor, &settings).ready(), &["--databricks-host", &vendor.url()]);
 }
 

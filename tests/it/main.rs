@@ -23,4 +23,5 @@ mod probes;
 mod proxy;
 mod reload;
 mod secrets;
+mod service_token;
 mod vendor_faults;

@@ -4,8 +4,9 @@ use http::header::{CONTENT_LENGTH, HeaderMap};
 use http::uri::PathAndQuery;
 use http::{Method, Uri};
 use hyper::body::{Body, Incoming};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::websocket;
+use super::{Passage, websocket};
 use crate::config::Route;
 use crate::edge::Request;
 use crate::model::path::{METHODS, PlainPath};
@@ -24,6 +25,12 @@ pub(super) struct Ask {
     pub(super) body: Given,
     /// The connection to the caller, if it is to become a WebSocket.
     pub(super) upgrade: Option<hyper::upgrade::OnUpgrade>,
+    /// Kept for as long as that WebSocket is open.
+    pub(super) place: Option<OwnedSemaphorePermit>,
+    /// Whether a method that has a body has none, which has to be said (RFC 9110 section 8.6).
+    pub(super) lacks_body: bool,
+    /// Whether callers need not show anything.
+    pub(super) is_open: bool,
 }
 
 /// The body that a caller sends.
@@ -39,13 +46,14 @@ impl Ask {
     ///
     /// # Errors
     /// Why it may not pass.
-    pub(super) fn of(route: &Route, mut request: Request) -> Result<Ask, Fault> {
+    pub(super) fn of(passage: &Passage, mut request: Request, is_open: bool) -> Result<Ask, Fault> {
+        let route = &passage.config;
         if !METHODS.contains(&request.method().as_str()) {
             let detail = format!("no route lets this method through; there are {}", METHODS.join(", "));
             return Err(Fault::new(Code::MethodNotAllowed, detail));
         }
         let path = path_of(route, request.uri())?;
-        let wants_websocket = websocket::is_wanted(request.version(), request.method(), request.headers())?;
+        let wants_websocket = websocket::is_wanted(&request)?;
         let plain = PlainPath::parse(path.path()).map_err(|error| {
             Fault::new(Code::MalformedRequest, format!("{error}; no path is normalised on its way through a route"))
         })?;
@@ -57,10 +65,13 @@ impl Ask {
             let detail = format!("WebSockets do not pass here (routes.{}.websocket)", route.name);
             return Err(Fault::new(Code::RouteDenied, detail));
         }
+        let place = if wants_websocket { Some(passage.place_for_websocket()?) } else { None };
         let upgrade = wants_websocket.then(|| hyper::upgrade::on(&mut request));
         let (head, body) = request.into_parts();
         let body = given(&head.method, &head.headers, body)?;
-        Ok(Ask { method: head.method, path, headers: head.headers, body, upgrade })
+        let has_body = [Method::POST, Method::PUT, Method::PATCH].contains(&head.method);
+        let lacks_body = has_body && matches!(body, Given::None);
+        Ok(Ask { method: head.method, path, headers: head.headers, body, upgrade, place, lacks_body, is_open })
     }
 }
 

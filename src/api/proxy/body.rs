@@ -13,11 +13,11 @@ use crate::edge::BodyError;
 /// A body whose trailers are filtered.
 pub(super) struct Filtered<B> {
     body: B,
-    trailers: fn(&HeaderMap) -> HeaderMap,
+    trailers: fn(HeaderMap) -> HeaderMap,
 }
 
 impl<B> Filtered<B> {
-    pub(super) fn new(body: B, trailers: fn(&HeaderMap) -> HeaderMap) -> Filtered<B> {
+    pub(super) fn new(body: B, trailers: fn(HeaderMap) -> HeaderMap) -> Filtered<B> {
         Filtered { body, trailers }
     }
 }
@@ -38,7 +38,7 @@ where
         Poll::Ready(frame.map(|frame| match frame {
             Ok(frame) if frame.is_trailers() => {
                 let trailers = frame.into_trailers().unwrap_or_default();
-                Ok(Frame::trailers((self.trailers)(&trailers)))
+                Ok(Frame::trailers((self.trailers)(trailers)))
             }
             Ok(frame) => Ok(frame),
             Err(error) => Err(error.into()),

@@ -10,33 +10,42 @@ mod headers;
 mod relay;
 mod websocket;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::header::HeaderValue;
+use http::header::{HeaderMap, HeaderValue};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Site;
 use crate::config;
 use crate::edge::{Answer, Request, Response, respond};
 use crate::lease::Grant;
 use crate::lifecycle::Tasks;
+use crate::model::path::AllowRule;
 use crate::model::{Code, Fault, Moment, Token};
 use crate::telemetry::audit::{self, Subject};
 use crate::telemetry::metrics::RouteMetrics;
-use crate::tokens::Bearer;
+use crate::tokens::{Bearer, Upstream};
 use crate::upstream::pool::Pool;
 use crate::upstream::sensitive;
 use ask::Ask;
+
+/// Open at once through one route: each has two connections and no end of its own.
+const WEBSOCKETS: usize = 4096;
 
 /// A route at work.
 pub struct Passage {
     /// What it was made from.
     pub config: Arc<config::Route>,
-    /// What requests carry.
-    pub bearer: Bearer,
+    /// Whose tokens requests carry.
+    pub upstream: Arc<Upstream>,
+    bearer: Bearer,
     pool: Arc<Pool>,
     metrics: RouteMetrics,
     tasks: Tasks,
+    /// WebSockets that may still be opened.
+    websockets: Arc<Semaphore>,
     /// The target as browsers name it, which WebSocket servers ask for.
     origin: HeaderValue,
     /// Its name and its upstream's, as the audit trail writes them.
@@ -52,6 +61,7 @@ impl Passage {
     /// One sentence on what is wrong with the roots of trust, or with the target's name.
     pub fn new(
         config: &Arc<config::Route>,
+        upstream: &Arc<Upstream>,
         bearer: Bearer,
         metrics: RouteMetrics,
         tasks: &Tasks,
@@ -62,12 +72,29 @@ impl Passage {
             place: audit::route_place(&config.name, &config.upstream.name),
             authorization: Mutex::default(),
             tasks: tasks.clone(),
+            websockets: Arc::new(Semaphore::new(WEBSOCKETS)),
             config: Arc::clone(config),
+            upstream: Arc::clone(upstream),
             bearer,
             pool,
             metrics,
             origin,
         })
+    }
+
+    fn place_for_websocket(&self) -> Result<OwnedSemaphorePermit, Fault> {
+        let full = |_| Fault::new(Code::Unavailable, "as many WebSockets are open as pass at once");
+        Arc::clone(&self.websockets).try_acquire_owned().map_err(full)
+    }
+
+    /// The methods and headers that a page of an allowed origin may use here.
+    pub(super) fn preflight(&self, given: &HeaderMap) -> (HeaderValue, HeaderValue) {
+        let methods: BTreeSet<&str> = self.config.allow.iter().map(AllowRule::method).collect();
+        let methods: Vec<&str> = methods.into_iter().collect();
+        let names = [&["sidemint-request"][..], &headers::passed_of(given)].concat();
+        let list = |names: &[&str]| HeaderValue::try_from(names.join(", "));
+        let nothing = HeaderValue::from_static("");
+        (list(&methods).unwrap_or(nothing.clone()), list(&names).unwrap_or(nothing))
     }
 
     fn authorization(&self, token: &Grant<Token>) -> Result<HeaderValue, Fault> {
@@ -88,21 +115,17 @@ pub(super) fn handle(
     site: &Arc<Site>,
     passage: &Arc<Passage>,
     request: Request,
+    is_open: bool,
     begin: Moment,
     peer: SocketAddr,
 ) -> Answer {
-    let ask = match Ask::of(&passage.config, request) {
+    let ask = match Ask::of(passage, request, is_open) {
         Ok(ask) => ask,
         Err(fault) => return Answer::Ready(refuse(site, passage, &fault, begin, peer)),
     };
     let (site, passage) = (Arc::clone(site), Arc::clone(passage));
     Answer::later(async move {
-        let result = tokio::select! {
-            biased;
-            result = relay::relay(&passage, ask) => result,
-            () = site.stop.forced() => Err(Fault::new(Code::Draining, "sidemint is stopping; ask the next one")),
-        };
-        match result {
+        match relay::relay(&passage, ask).await {
             Ok(response) => {
                 passage.metrics.answered(response.status().as_u16(), site.clock.now().since(begin));
                 response

@@ -3,9 +3,12 @@
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
+use http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 
 use super::ask::{Ask, Given};
 use super::body::Filtered;
@@ -26,25 +29,52 @@ pub(super) enum Refusal {
     Login,
 }
 
-/// Lets a request through and its response back.
+/// Lets a request through and its response back. What happens seldom is in boxes: a future is moved with all that
+/// it could ever hold.
 ///
 /// # Errors
 /// Why there is no response to pass on.
 pub(super) async fn relay(passage: &Passage, mut ask: Ask) -> Result<Response, Fault> {
-    let token = passage.bearer.token().await?;
-    let body = std::mem::replace(&mut ask.body, Given::None);
-    let (body, kept) = take(passage, body).await?;
-    let response = send(passage, &ask, &token, body).await?;
-    let Some(refusal) = Refusal::of(response.status(), response.headers()) else {
-        passage.bearer.proved(&token);
-        return answer(passage, ask, response);
+    let token = match passage.bearer.at_hand() {
+        Some(Ok(token)) => token,
+        _ => Box::pin(passage.bearer.token()).await?,
     };
+    let (body, kept) = match std::mem::replace(&mut ask.body, Given::None) {
+        Given::None => (Sending::Whole(Full::default()), Some(Bytes::new())),
+        Given::Short(body) => {
+            let body = Box::pin(whole(passage, body)).await?;
+            (Sending::Whole(Full::new(body.clone())), Some(body))
+        }
+        Given::Streamed(body) => {
+            let body = Filtered::new(body, headers::trailers_to_target);
+            (Sending::Streamed(Box::pin(body), Upload::new()), None)
+        }
+    };
+    let response = send(passage, &ask, &token, body).await?;
+    match Refusal::of(response.status(), response.headers()) {
+        Some(refusal) => Box::pin(refused(passage, ask, &token, kept, response, refusal)).await,
+        None => {
+            passage.bearer.proved(&token);
+            answer(passage, ask, response)
+        }
+    }
+}
+
+/// The target did not take the token: gets another one, and sends the request again if that is possible.
+async fn refused(
+    passage: &Passage,
+    ask: Ask,
+    token: &Grant<Token>,
+    kept: Option<Bytes>,
+    response: Received,
+    refusal: Refusal,
+) -> Result<Response, Fault> {
     let Some(kept) = kept else {
         // Nobody waits for the other one here: the next request will have it.
-        let another = passage.bearer.another(&token).now_or_never();
+        let another = passage.bearer.another(token).now_or_never();
         return give_up(passage, ask, response, refusal, another.is_none_or(|another| another.is_some()));
     };
-    let token = match passage.bearer.another(&token).await {
+    let token = match passage.bearer.another(token).await {
         Some(Ok(token)) => token,
         Some(Err(fault)) if refusal == Refusal::Login => return Err(fault),
         _ => return give_up(passage, ask, response, refusal, false),
@@ -95,6 +125,9 @@ async fn send(passage: &Passage, ask: &Ask, token: &Grant<Token>, body: Sending)
             websocket::ask(&ask.headers, &passage.origin, &mut headers);
         }
         headers.insert(AUTHORIZATION, authorization.clone());
+        if ask.lacks_body {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         headers
     };
     let outgoing =
@@ -102,39 +135,40 @@ async fn send(passage: &Passage, ask: &Ask, token: &Grant<Token>, body: Sending)
     passage.pool.send(&outgoing, body).await
 }
 
-/// The body to send, and a copy if there can be one.
-async fn take(passage: &Passage, body: Given) -> Result<(Sending, Option<Bytes>), Fault> {
-    match body {
-        Given::None => Ok((Sending::Whole(Full::default()), Some(Bytes::new()))),
-        Given::Short(body) => {
-            let early = |_| Fault::new(Code::MalformedRequest, "the body of the request ended early");
-            let late = |_| Fault::new(Code::MalformedRequest, "the body of the request took too long (timeouts.idle)");
-            let body = tokio::time::timeout(passage.config.timeouts.idle, body.collect()).await;
-            let body = body.map_err(late)?.map_err(early)?.to_bytes();
-            Ok((Sending::Whole(Full::new(body.clone())), Some(body)))
-        }
-        Given::Streamed(body) => {
-            let body = Filtered::new(body, headers::trailers_to_target);
-            Ok((Sending::Streamed(Box::pin(body), Upload::new()), None))
-        }
-    }
+/// A short body, which can be sent twice.
+async fn whole(passage: &Passage, body: Incoming) -> Result<Bytes, Fault> {
+    let early = |_| Fault::new(Code::MalformedRequest, "the body of the request ended early");
+    let late = |_| Fault::new(Code::MalformedRequest, "the body of the request took too long (timeouts.idle)");
+    let body = tokio::time::timeout(passage.config.timeouts.idle, body.collect()).await;
+    Ok(body.map_err(late)?.map_err(early)?.to_bytes())
 }
 
 /// The response as the caller gets it.
-fn answer(passage: &Passage, ask: Ask, mut response: Received) -> Result<Response, Fault> {
-    let mut headers = headers::to_caller(response.headers());
+fn answer(passage: &Passage, mut ask: Ask, mut response: Received) -> Result<Response, Fault> {
     let status = response.status();
     if status == StatusCode::SWITCHING_PROTOCOLS {
-        let Some(caller) = ask.upgrade else {
+        let mut headers = headers::to_caller(response.headers().clone(), &ask.method);
+        let Some(caller) = ask.upgrade.take() else {
             return Err(Fault::new(Code::Malformed, "the target changed protocols without being asked to"));
         };
         websocket::answer(response.headers(), &mut headers)?;
         let target = hyper::upgrade::on(&mut response);
         let (idle, stop) = (passage.config.timeouts.idle, passage.tasks.stop().clone());
-        passage.tasks.work(websocket::carry(caller, target, idle, stop));
+        let carried = websocket::carry(caller, target, idle, stop);
+        passage.tasks.work(async move {
+            carried.await;
+            drop(ask.place);
+        });
         return Ok(reply(status, headers, Body::empty()));
     }
-    let body = Filtered::new(response.into_body(), headers::to_caller);
+    let (head, body) = response.into_parts();
+    let body = Filtered::new(body, headers::trailers_to_caller);
+    let mut headers = headers::to_caller(head.headers, &ask.method);
+    if ask.is_open {
+        // A browser can be led here. What it is shown must not be of one origin with the token API.
+        headers.append(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    }
     Ok(reply(status, headers, Body::passed(Box::pin(body))))
 }
 

@@ -10,28 +10,28 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    self, CONNECTION, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
-    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    self, CONNECTION, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{Method, Version};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::edge::Request;
 use crate::lifecycle::Stop;
 use crate::model::{Code, Fault};
 
 /// Of the handshake to the target; `Origin` is ours to say.
 const ASKED: [HeaderName; 4] =
     [SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_EXTENSIONS];
-/// Of its answer.
-const ANSWERED: [HeaderName; 3] = [SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_EXTENSIONS];
 
 /// Whether a request is a handshake.
 ///
 /// # Errors
 /// It asks for another protocol, or not as section 4.1 wants it.
-pub(super) fn is_wanted(version: Version, method: &Method, headers: &HeaderMap) -> Result<bool, Fault> {
+pub(super) fn is_wanted(request: &Request) -> Result<bool, Fault> {
+    let headers = request.headers();
     let connections = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     let named =
         connections.flat_map(|line| line.split(',')).any(|option| option.trim().eq_ignore_ascii_case("upgrade"));
@@ -47,8 +47,8 @@ pub(super) fn is_wanted(version: Version, method: &Method, headers: &HeaderMap) 
         return Err(Fault::new(Code::MalformedRequest, "no other protocol than `websocket` can be upgraded to"));
     }
     let key = once(&SEC_WEBSOCKET_KEY).and_then(|key| STANDARD.decode(key.as_bytes()).ok());
-    let is_sound = version == Version::HTTP_11
-        && method == Method::GET
+    let is_sound = request.method() == Method::GET
+        && request.version() == Version::HTTP_11
         && once(&SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13")
         && key.is_some_and(|key| key.len() == 16);
     if !is_sound {
@@ -77,12 +77,6 @@ pub(super) fn answer(given: &HeaderMap, headers: &mut HeaderMap) -> Result<(), F
     let to = given.get(header::UPGRADE).map(HeaderValue::as_bytes);
     if !to.is_some_and(|to| to.eq_ignore_ascii_case(b"websocket")) {
         return Err(Fault::new(Code::Malformed, "the target changed to another protocol than was asked for"));
-    }
-    headers.remove(header::CONTENT_LENGTH);
-    for name in ANSWERED {
-        if let Some(value) = given.get(&name) {
-            headers.insert(name, value.clone());
-        }
     }
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));

@@ -12,7 +12,7 @@ use crate::config::units::Span;
 pub struct Route {
     /// The upstream whose service token is injected.
     pub upstream: At<String>,
-    /// Where requests go: scheme and host, such as https://forecast-123.aws.databricksapps.com.
+    /// Where requests go: scheme and host, such as `https://forecast-123.aws.databricksapps.com`.
     pub target: At<String>,
     /// databricks: the OAuth client id of the app, for a token that is good for it alone; default the service
     /// token itself.

@@ -17,9 +17,10 @@ const JWT_TYPE: &str = "urn:ietf:params:oauth:token-type:jwt";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 /// Scopes that a service principal may ask for. The vendor's list is not published; these are all that were seen.
-const SCOPES: [&str; 6] = [
+const SCOPES: [&str; 7] = [
     "all-apis",
     "offline_access",
+    "sql",
     "dashboards.lakeview-embedded:read",
     "dashboards.query-execution",
     "settings:read",

@@ -30,8 +30,8 @@ pub struct Upload(Mutex<State>);
 
 #[derive(Clone, Copy)]
 enum State {
-    /// Still coming; the last bytes came then.
-    Coming(Instant),
+    /// Still coming; the last bytes came then. Whether it is the caller who is waited for, or the target to take more.
+    Coming(Instant, bool),
     /// It ended then.
     Ended(Instant),
     /// The caller gave up, or sent nonsense.
@@ -41,7 +41,7 @@ enum State {
 impl Upload {
     /// One that begins now.
     pub fn new() -> Arc<Upload> {
-        Arc::new(Upload(Mutex::new(State::Coming(Instant::now()))))
+        Arc::new(Upload(Mutex::new(State::Coming(Instant::now(), true))))
     }
 
     fn state(&self) -> State {
@@ -64,15 +64,25 @@ impl Upload {
     pub(super) fn last(&self) -> (Option<Instant>, Option<Instant>) {
         match self.state() {
             State::Ended(at) => (Some(at), Some(at)),
-            State::Coming(at) => (None, Some(at)),
+            State::Coming(at, _) => (None, Some(at)),
             State::Failed => (None, None),
+        }
+    }
+
+    pub(super) fn waits_for_caller(&self) -> bool {
+        matches!(self.state(), State::Coming(_, true))
+    }
+
+    fn waits(&self) {
+        if let State::Coming(at, false) = self.state() {
+            self.set(State::Coming(at, true));
         }
     }
 
     fn note(&self, frame: Option<&Result<Frame<Bytes>, BodyError>>, is_end: bool) {
         self.set(match frame {
             Some(Err(_)) => State::Failed,
-            Some(Ok(_)) if !is_end => State::Coming(Instant::now()),
+            Some(Ok(_)) if !is_end => State::Coming(Instant::now(), false),
             _ => State::Ended(Instant::now()),
         });
     }
@@ -87,8 +97,9 @@ impl Body for Sending {
             Sending::Whole(whole) => Pin::new(whole).poll_frame(context).map_err(|never| match never {}),
             Sending::Streamed(stream, upload) => {
                 let poll = stream.as_mut().poll_frame(context);
-                if let Poll::Ready(frame) = &poll {
-                    upload.note(frame.as_ref(), stream.is_end_stream());
+                match &poll {
+                    Poll::Ready(frame) => upload.note(frame.as_ref(), stream.is_end_stream()),
+                    Poll::Pending => upload.waits(),
                 }
                 poll
             }
@@ -110,8 +121,9 @@ impl Body for Sending {
     }
 }
 
-/// The body of a response. With its end, its place on the connection is free for the next request; without
-/// one (the caller went away, the target fell silent) that connection is no good to anybody.
+/// The body of a response. With its end, its place on the connection is left to the next request, if all of its own
+/// request was taken by then; without one (the caller went away, the target fell silent) that connection is no good
+/// to anybody.
 pub struct Receiving {
     body: Incoming,
     seat: Option<Seat>,
@@ -130,12 +142,15 @@ impl Receiving {
     }
 
     fn free_at_end(&mut self) {
-        if self.body.is_end_stream()
-            && let Some(seat) = self.seat.take()
-        {
+        if self.body.is_end_stream() {
+            self.free();
+        }
+    }
+
+    fn free(&mut self) {
+        if let Some(seat) = self.seat.take() {
             // What is still being sent to it is in the way of the next request.
-            let is_free = self.upload.as_ref().is_none_or(|upload| upload.has_ended());
-            seat.leave(is_free);
+            seat.leave(self.upload.as_ref().is_none_or(|upload| upload.has_ended()));
         }
     }
 
@@ -171,7 +186,9 @@ impl Body for Receiving {
                 }
                 match &frame {
                     Some(Err(_)) => self.seat = None,
-                    Some(Ok(_)) | None => self.free_at_end(),
+                    Some(Ok(_)) => self.free_at_end(),
+                    // Chunked bodies say so only here.
+                    None => self.free(),
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }

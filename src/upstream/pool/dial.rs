@@ -9,22 +9,24 @@ use std::time::Duration;
 use hyper::client::conn::{http1, http2};
 use hyper_util::client::legacy::connect::Connection as _;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::timeout;
 use tower_service::Service;
 
 use super::Pool;
-use super::body::Sending;
-use super::seat::{Shared, Stream};
+use super::seat::{Sender, Shared, Stream};
 use crate::upstream::connect::Connection;
 
 /// What is read of a connection at once, and the bound of a response's head. hyper's buffers grow with the
 /// body otherwise, and stay so.
 const READ: usize = 64 << 10;
-/// What one HTTP/2 stream may have on its way to us, and all of a connection together: enough for 100 Mbit/s
-/// at 10 ms, and a bound of memory where a caller reads slowly.
+/// What one HTTP/2 stream may have on its way to us: enough for 100 Mbit/s at 10 ms.
 const STREAM_WINDOW: u32 = 128 << 10;
-const CONNECTION_WINDOW: u32 = 2 << 20;
-/// Until the target says how many streams it takes.
-const STREAMS: usize = 100;
+/// Streams of one connection, if the target takes as many; there may be several connections.
+const STREAMS: usize = 32;
+/// So that callers who read slowly, each with a full window, do not keep the others from theirs. A bound of memory.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * STREAMS as u32;
+/// For a connection that nobody wants any more to be closed properly.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How often a busy HTTP/2 connection is asked whether it lives, and how long it may take to say so.
 const PING: Duration = Duration::from_secs(20);
 const PONG: Duration = Duration::from_secs(10);
@@ -39,7 +41,7 @@ pub(super) enum NoConnection {
 
 /// A new connection, of either kind.
 pub(super) enum Fresh {
-    Http1(http1::SendRequest<Sending>),
+    Http1(Sender),
     /// To be shared, with a stream of it for the one who dialled.
     Http2(Shared, Stream),
 }
@@ -57,9 +59,15 @@ pub(super) async fn dial(pool: &Pool, only_http1: bool) -> Result<Fresh, NoConne
 
 async fn http1(pool: &Pool, connection: Connection) -> hyper::Result<Fresh> {
     let (sender, connection) = http1::Builder::new().max_buf_size(READ).handshake(connection).await?;
+    let (sender, gone) = Sender::new(sender);
     pool.tasks.background(async move {
-        // Those who use it are told how it ended.
-        let _ = connection.with_upgrades().await;
+        let mut connection = pin!(connection.with_upgrades());
+        // Those who use it are told how it ended. Of a target that does not read, it would never end by itself.
+        tokio::select! {
+            biased;
+            _ = connection.as_mut() => {}
+            _ = gone => drop(timeout(LAST_WORDS, connection).await),
+        }
     });
     Ok(Fresh::Http1(sender))
 }
@@ -81,7 +89,7 @@ async fn http2(pool: &Pool, connection: Connection) -> hyper::Result<Fresh> {
         let mut connection = pin!(connection);
         poll_fn(|context| {
             let poll = connection.as_mut().poll(context);
-            said.store(connection.current_max_send_streams(), Ordering::Relaxed);
+            said.store(connection.current_max_send_streams().min(STREAMS), Ordering::Relaxed);
             poll.map(drop)
         })
         .await;

@@ -6,6 +6,9 @@ use crate::config::BaseUrl;
 use crate::model::{Code, Fault};
 use crate::upstream::connect::{is_tls, sources};
 
+/// Characters of a cause.
+const LONGEST_CAUSE: usize = 200;
+
 /// No connection, and why.
 pub(super) fn no_connection(target: &BaseUrl, error: &NoConnection) -> Fault {
     let error: &(dyn std::error::Error + 'static) = match error {
@@ -32,7 +35,14 @@ pub(super) fn no_connection_in_time(target: &BaseUrl) -> Fault {
 }
 
 /// The target said nothing, or nothing moved any more.
-pub(super) fn late(target: &BaseUrl, is_sent: bool) -> Fault {
+pub(super) fn late(target: &BaseUrl, upload: Option<&Upload>) -> Fault {
+    if upload.is_some_and(Upload::has_failed) {
+        return broken_off();
+    }
+    if upload.is_some_and(Upload::waits_for_caller) {
+        return Fault::new(Code::MalformedRequest, "the body of the request took too long (timeouts.idle)");
+    }
+    let is_sent = upload.is_none_or(Upload::has_ended);
     let key = if is_sent { "response_headers" } else { "idle" };
     Fault::new(Code::Timeout, format!("{target} did not answer in time (timeouts.{key})"))
 }
@@ -45,7 +55,7 @@ pub(super) fn is_closing(error: &hyper::Error) -> bool {
 /// The request was sent, or part of it, and no response came.
 pub(super) fn no_response(target: &BaseUrl, error: &hyper::Error, upload: Option<&Upload>) -> Fault {
     if upload.is_some_and(Upload::has_failed) {
-        return Fault::new(Code::MalformedRequest, "the body of the request ended early");
+        return broken_off();
     }
     let cause = innermost(error);
     if error.is_parse() {
@@ -55,7 +65,14 @@ pub(super) fn no_response(target: &BaseUrl, error: &hyper::Error, upload: Option
     }
 }
 
-/// The innermost cause says it best: "connection refused", "invalid peer certificate: Expired".
+fn broken_off() -> Fault {
+    Fault::new(Code::MalformedRequest, "the body of the request ended early")
+}
+
+/// The innermost cause says it best: "connection refused", "invalid peer certificate: Expired". What a target says
+/// with its last breath (the debug data of GOAWAY) is its own text, which is not passed on.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    sources(error).last().map(ToString::to_string).unwrap_or_default()
+    let cause = sources(error).last().map(ToString::to_string).unwrap_or_default();
+    let own = cause.split(" (b\"").next().unwrap_or_default();
+    own.chars().take(LONGEST_CAUSE).collect()
 }
