@@ -274,6 +274,7 @@ mod tests {
             "/api/%c0%2e",
             "/api/%c0%ae%c0%ae/admin",
             "/api/%c0%af",
+            "/api/%c3/%a9",
             "/api/%e0%80%af",
             "/api/%ef%bc%8e%ef%bc%8e",
             "/api/%ef%bc%8fadmin",
