@@ -27,7 +27,8 @@ pub enum Ambiguous {
     #[error("the path has a character that servers read in several ways")]
     Character,
     /// A `%` without two hex digits, or an encoding of what servers decode at different times: a slash, a
-    /// backslash, a percent sign, a control character, or one that needs none.
+    /// backslash, a percent sign, a control character, or one that needs none; or of what is no UTF-8, in which
+    /// lenient decoders find dots and slashes (`%c0%ae`).
     #[error("the path has a percent-encoding that servers read in several ways")]
     Encoding,
 }
