@@ -62,6 +62,10 @@ async fn rank_19_a_path_with_two_meanings_is_refused() {
         ("/api/%c1%9cx", malformed),
         ("/api/%ff", malformed),
         ("/api/%c3", malformed),
+        // What looks like a dot or a slash, and is folded to one by some.
+        ("/api/%ef%bc%8e%ef%bc%8e/admin", malformed),
+        ("/api/%ef%bc%8fadmin", malformed),
+        ("/api/%e2%81%84admin", malformed),
         ("/api/%c3%a9", (200, "")),
         ("/api/%25", malformed),
         ("/api/%23", malformed),
