@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Frame, SizeHint};
@@ -24,6 +25,7 @@ pub enum Body {
 /// A body that is passed on. Its connection counts as busy until it has ended.
 pub struct Passed {
     stream: Stream,
+    patience: Duration,
     busy: Option<Busy>,
 }
 
@@ -32,6 +34,7 @@ struct Busy(Progress);
 
 impl Drop for Busy {
     fn drop(&mut self) {
+        self.0.set_patience(Duration::MAX);
         self.0.request_ends();
     }
 }
@@ -42,16 +45,19 @@ impl Body {
         Body::Whole(Full::default())
     }
 
-    /// Passes a body on.
-    pub fn passed(stream: Stream) -> Body {
-        Body::Passed(Passed { stream, busy: None })
+    /// Passes a body on to a client that must not stand still for so long.
+    pub fn passed(stream: Stream, patience: Duration) -> Body {
+        Body::Passed(Passed { stream, patience, busy: None })
     }
 
     /// Hands over the end of the request: now if the body is whole, else with its last frame.
     pub(super) fn ends(&mut self, progress: &Progress) {
         match self {
             Body::Whole(_) => progress.request_ends(),
-            Body::Passed(passed) => passed.busy = Some(Busy(progress.clone())),
+            Body::Passed(passed) => {
+                progress.set_patience(passed.patience);
+                passed.busy = Some(Busy(progress.clone()));
+            }
         }
     }
 }

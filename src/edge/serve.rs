@@ -85,6 +85,7 @@ where
     // A connection that is opened and says nothing has only the time for a head.
     let mut armed = (Phase::Head, 0);
     let mut blocked = None;
+    let mut patience = IDLE;
     let (mut ending, mut gave_up) = (false, false);
     poll_fn(|context| {
         // Whether it ended well or not is the client's business.
@@ -102,6 +103,11 @@ where
             progress.give_up();
             return connection.as_mut().poll(context).map(|_| ());
         }
+        if patience != progress.patience().min(IDLE) {
+            patience = progress.patience().min(IDLE);
+            blocked = None;
+            deadline.as_mut().reset(Instant::now() + patience);
+        }
         let now = (progress.phase(), progress.requests());
         if now.0 != armed.0 && !(armed == (Phase::Head, 0) && now == (Phase::Idle, 0)) {
             armed = now;
@@ -117,7 +123,7 @@ where
                 return Poll::Ready(());
             }
             (armed, blocked) = (now, progress.blocked_at());
-            deadline.as_mut().reset(Instant::now() + IDLE);
+            deadline.as_mut().reset(Instant::now() + patience);
             context.waker().wake_by_ref();
         }
         Poll::Pending

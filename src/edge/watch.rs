@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -21,6 +22,8 @@ pub(super) struct Progress(Arc<Marks>);
 #[derive(Default)]
 struct Marks {
     given_up: AtomicBool,
+    /// Milliseconds less than all that there could be, so that nothing needs to be set where there is nothing to say.
+    impatience: AtomicU32,
     requests: AtomicU32,
     /// Writes that moved something, modulo 2^31, and in the lowest bit whether the last one could not.
     writes: AtomicU32,
@@ -57,6 +60,16 @@ impl Progress {
 
     pub(super) fn request_ends(&self) {
         self.0.requests.store(self.requests() << 2, Ordering::Relaxed);
+    }
+
+    /// How long the client may stand still.
+    pub(super) fn set_patience(&self, patience: Duration) {
+        let patience = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
+        self.0.impatience.store(u32::MAX - patience, Ordering::Relaxed);
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        Duration::from_millis(u64::from(u32::MAX - self.0.impatience.load(Ordering::Relaxed)))
     }
 
     /// What has no answer yet gets none any more.

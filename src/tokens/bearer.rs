@@ -49,6 +49,14 @@ impl Bearer {
         }
     }
 
+    /// Why no newer one could be had, if that failed.
+    pub fn failure(&self) -> Option<Fault> {
+        match self {
+            Bearer::Service(upstream) => upstream.service.as_ref()?.failure(),
+            Bearer::Narrowed(narrowed) => narrowed.failure(),
+        }
+    }
+
     /// Somebody took this token for a good one.
     pub fn proved(&self, token: &Grant<Token>) {
         match self {

@@ -91,6 +91,10 @@ impl Narrowed {
         Some(answer.map(|(grant, _)| grant))
     }
 
+    pub(super) fn failure(&self) -> Option<Fault> {
+        self.lease.failure_to_tell(self.keeper.clock().now())
+    }
+
     pub(super) fn proved(&self, token: &Grant<Token>) {
         self.lease.proved(&token.item);
     }

@@ -48,9 +48,10 @@ fn is_standard(name: &str) -> bool {
 }
 
 /// Of the many that begin with `x-`, those by which somebody is told who asks, from where, or for what.
-const TRUSTED_ELSEWHERE: [&str; 30] = [
+const TRUSTED_ELSEWHERE: [&str; 33] = [
     "x-accel-",
     "x-amz-",
+    "x-amzn-",
     "x-appengine-",
     "x-arr-",
     "x-auth-request-",
@@ -70,10 +71,12 @@ const TRUSTED_ELSEWHERE: [&str; 30] = [
     "x-ms-",
     "x-original-",
     "x-originating-",
+    "x-proxyuser-",
     "x-real-ip",
     "x-remote-",
     "x-rewrite-",
     "x-scheme",
+    "x-sendfile",
     "x-ssl-",
     "x-sidemint",
     "x-url-scheme",

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use super::ask::{Ask, Given};
 use super::body::Filtered;
 use super::{Passage, headers, websocket};
+use crate::config::BaseUrl;
 use crate::edge::{Body, Response};
 use crate::lease::Grant;
 use crate::model::{Code, Fault, Token};
@@ -77,8 +78,12 @@ async fn refused(
     };
     let token = match passage.bearer.another(token).await {
         Some(Ok(token)) => token,
-        Some(Err(fault)) if refusal == Refusal::Login => return Err(fault),
-        _ => return give_up(passage, ask, response, refusal, false),
+        // Why there is no other one says more than what the target made of the old one.
+        Some(Err(fault)) => return Err(fault),
+        None => match passage.bearer.failure() {
+            Some(fault) => return Err(fault),
+            None => return give_up(passage, ask, response, refusal, false),
+        },
     };
     drop(response);
     let response = send(passage, &ask, &token, Sending::Whole(Full::new(kept))).await?;
@@ -111,8 +116,9 @@ fn give_up(
         Refusal::Login => Err(Fault::new(
             Code::Denied,
             format!(
-                "{target} sends the service token to its login page: give the service principal CAN USE on the app; \
-                 tokens work under /api/ only"
+                "{target} sends the service token to the login page of {}: give the service principal CAN USE on the \
+                 app; tokens work under /api/ only",
+                login_host(response.headers(), target),
             ),
         )),
     }
@@ -180,7 +186,7 @@ fn answer(passage: &Passage, mut ask: Ask, mut response: Received) -> Result<Res
         headers.append(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     }
-    Ok(reply(status, headers, Body::passed(Box::pin(body))))
+    Ok(reply(status, headers, Body::passed(Box::pin(body), passage.config.timeouts.idle)))
 }
 
 fn reply(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
@@ -198,6 +204,12 @@ impl Refusal {
             _ => None,
         }
     }
+}
+
+/// Where that is, by its host alone.
+fn login_host(headers: &HeaderMap, target: &BaseUrl) -> String {
+    let uri: Option<Uri> = headers.get(LOCATION).and_then(|location| location.to_str().ok()?.parse().ok());
+    uri.as_ref().and_then(Uri::host).map_or_else(|| target.authority.clone(), str::to_owned)
 }
 
 /// The authorization endpoint of OAuth, as `/oidc/oauth2/v2.0/authorize` is: of the app's own host or of the

@@ -4,7 +4,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
 
 use super::live::Walk;
-use super::{step, way};
+use super::{say, step, way};
 use crate::config::Route;
 use crate::lifecycle::Tasks;
 use crate::model::{Code, Fault, Urgency};
@@ -15,15 +15,16 @@ const PATH: &str = "/";
 
 pub(super) async fn walk(walk: &Walk<'_>, route: &Route) -> bool {
     let name = &route.name;
+    say(&format!("route {name} ({})", route.target));
     if !way::way(&route.target, route.timeouts.connect).await {
         return false;
     }
-    if !step(&format!("TLS and HTTP of route {name} ({})", route.target), reach(route).await) {
+    if !step("TLS and HTTP", reach(route).await) {
         return false;
     }
     let Some(audience) = &route.audience else { return true };
     let token = walk.vendor.narrowed_token(walk.service.as_ref(), Some(audience), None, Urgency::Waited).await;
-    step(&format!("token of the app of route {name}"), token.map(drop).map_err(Fault::from))
+    step("token of the app", token.map(drop).map_err(Fault::from))
 }
 
 /// Any answer will do, and no token goes out: without one the vendor's front sends to its login.

@@ -50,8 +50,14 @@ pub(super) fn resolve(
         response_headers: span(timeouts.response_headers, 60),
         idle: span(timeouts.idle, 300),
     };
-    if [timeouts.connect, timeouts.response_headers, timeouts.idle].contains(&Duration::ZERO) {
-        section.add(None, "timeouts", "must be above zero");
+    for (key, span) in [
+        ("timeouts.connect", timeouts.connect),
+        ("timeouts.response_headers", timeouts.response_headers),
+        ("timeouts.idle", timeouts.idle),
+    ] {
+        if span.is_zero() {
+            section.add(None, key, "must be above zero");
+        }
     }
     let (upstream, target) = (Arc::clone(upstream?), target?);
     (problems.0.len() == before).then(|| Route {

@@ -210,3 +210,16 @@ async fn every_method_that_is_allowed_passes() {
         assert_eq!(arrived.head.first, format!("{method} /api/x HTTP/1.1"));
     }
 }
+
+/// RFC 9112 section 6.3: the coding says where the body ends, whatever the length beside it says.
+#[tokio::test]
+async fn threat_32_a_length_beside_a_coding_cuts_nothing() {
+    for length in ["Content-Length: 2", "Content-Length: 200", "Content-Length: 5\r\nContent-Length: 5"] {
+        let head = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n{length}\r\n\r\n");
+        let target = saying(&format!("{head}5\r\nhello\r\n0\r\n\r\n")).await;
+        let stage = Route::default().to(&target.url).await;
+        let reply = get(&stage, "/api/x").await;
+        assert_eq!((reply.status.as_u16(), reply.text().as_str()), (200, "hello"), "{length}");
+        assert_eq!(reply.header("content-length"), None, "{length}");
+    }
+}

@@ -200,3 +200,17 @@ async fn a_connection_that_is_reset_is_replaced() {
     assert!([200, 503].contains(&status), "{status}");
     assert_eq!(get(&stage, "/api/x").await.status, 200);
 }
+
+/// The end of a stream is an answer, not the end of a connection that was closing anyway.
+#[tokio::test]
+async fn a_stream_that_is_reset_is_not_tried_again() {
+    let (stage, _folder) = scene(true).await;
+    assert_eq!(get(&stage, "/api/x").await.status, 200);
+    let long = vec![("x-long".to_owned(), "x".repeat(100_000))];
+    let fault = Fault { operation: "app".into(), extra_headers: long, ..Fault::default() };
+    stage.vendor.inject(fault.times(1000));
+    let before = at_app(&stage).len();
+    let reply = get(&stage, "/api/x").await;
+    assert!([502, 503].contains(&reply.status.as_u16()), "{}", reply.text());
+    assert_eq!(at_app(&stage).len() - before, 1);
+}

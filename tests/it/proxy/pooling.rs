@@ -85,3 +85,34 @@ async fn a_close_in_good_order_is_noticed() {
         until("it is closed", async || stage.vendor.app_traffic().connections == 0).await;
     }
 }
+
+/// Only its last chunk says where a chunked response ends.
+#[tokio::test]
+async fn a_chunked_response_leaves_its_connection_to_the_next_request() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+    let target = Target::saying(move |_| chunked.to_owned()).await;
+    let stage = Route::default().to(&target.url).await;
+    for _ in 0..5 {
+        assert_eq!(get(&stage, "/api/x").await.text(), "ok");
+    }
+    assert_eq!(target.connections(), 1);
+}
+
+/// What ends every connection that it comes by is not carried to all of them.
+#[tokio::test]
+async fn a_request_is_sent_twice_at_most_however_many_connections_there_are() {
+    let target = Target::saying(|arrived| match arrived.head.first.contains("/api/good") {
+        true => OK.to_owned(),
+        false => String::new(),
+    })
+    .await;
+    let stage = Route::default().to(&target.url).await;
+    joined((0..10).map(|_| get(&stage, "/api/good"))).await;
+    for (method, times) in [("GET", 2), ("DELETE", 2), ("POST", 1), ("PATCH", 1)] {
+        let before = target.arrived().len();
+        let reply = send(&stage, method, "/api/bad", "").await;
+        assert_eq!(reply.refusal(), (503, "upstream_unavailable".to_owned()), "{method}");
+        assert_eq!(target.arrived().len() - before, times, "{method}");
+        get(&stage, "/api/good").await;
+    }
+}

@@ -136,10 +136,10 @@ async fn without_a_service_token_nothing_goes_to_the_target() {
     assert_eq!(target.connections(), 0);
 }
 
-/// The renewal fails: a login page is of no use to a program, a 401 may be the app's own.
+/// The renewal fails: why says more than what the target made of the old token.
 #[tokio::test]
 async fn a_refused_token_that_cannot_be_renewed_is_told() {
-    for (refusal, wanted) in [(AppRefusal::Unauthorized, 401), (AppRefusal::SignIn, 503)] {
+    for (refusal, wanted) in [(AppRefusal::Unauthorized, 503), (AppRefusal::SignIn, 503)] {
         let stage = Route::default().upstream("retry: {attempts: 1}").before_app().await;
         stage.vendor.inject(Fault::status("service_token", 503));
         refuse(&stage, refusal, 5);
