@@ -19,10 +19,10 @@ use crate::upstream::connect::Connection;
 /// What is read of a connection at once, and the bound of a response's head. hyper's buffers grow with the
 /// body otherwise, and stay so.
 const READ: usize = 64 << 10;
-/// What one HTTP/2 stream may have on its way to us: enough for 100 Mbit/s at 10 ms.
-const STREAM_WINDOW: u32 = 128 << 10;
+/// What one HTTP/2 stream may have on its way to us: enough for 50 Mbit/s at 10 ms.
+const STREAM_WINDOW: u32 = 64 << 10;
 /// Streams of one connection, if the target takes as many; there may be several connections.
-const STREAMS: usize = 32;
+const STREAMS: usize = 100;
 /// So that callers who read slowly, each with a full window, do not keep the others from theirs. A bound of memory.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * STREAMS as u32;
 /// For a connection that nobody wants any more to be closed properly.
