@@ -11,6 +11,7 @@ use hyper::body::Body;
 use serde::{Deserialize, Serialize};
 
 use super::json::{Object, unreadable};
+use super::viewer_token::{Form, wants_plain_text};
 use super::{Site, Snapshot};
 use crate::edge::{Answer, Request, Response, body, respond};
 use crate::lease::Grant;
@@ -47,6 +48,7 @@ pub(super) fn handle(
             return Answer::Ready(respond::problem(&fault));
         }
     };
+    let form = if wants_plain_text(&request) { Form::Plain } else { Form::Json };
     let site = Arc::clone(site);
     Answer::later(async move {
         let token = tokio::select! {
@@ -55,7 +57,7 @@ pub(super) fn handle(
             () = site.stop.forced() => Err(Fault::new(Code::Draining, "sidemint is stopping; ask the next one")),
         };
         match token {
-            Ok(grant) => grant_to(&site, &upstream, &grant, peer),
+            Ok(grant) => grant_to(&site, &upstream, &grant, form, peer),
             Err(fault) => refuse(&site, &upstream, &fault, peer),
         }
     })
@@ -131,7 +133,7 @@ pub(super) fn refuse(site: &Site, upstream: &Upstream, fault: &Fault, peer: Sock
     respond::problem(fault)
 }
 
-fn grant_to(site: &Site, upstream: &Upstream, grant: &Grant<Token>, peer: SocketAddr) -> Response {
+fn grant_to(site: &Site, upstream: &Upstream, grant: &Grant<Token>, form: Form, peer: SocketAddr) -> Response {
     #[derive(Serialize)]
     struct Reply<'a> {
         access_token: &'a str,
@@ -141,6 +143,9 @@ fn grant_to(site: &Site, upstream: &Upstream, grant: &Grant<Token>, peer: Socket
         refresh_in: u64,
     }
     note_grant(site, upstream, grant, peer);
+    if form == Form::Plain {
+        return respond::content(200, "text/plain; charset=utf-8", grant.item.expose().as_bytes().to_vec());
+    }
     let left = grant.lifetime.remaining(site.clock.now());
     let reply = Reply {
         access_token: grant.item.expose(),

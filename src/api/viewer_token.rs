@@ -291,7 +291,7 @@ async fn read(snapshot: &Snapshot, request: Request) -> Result<Ask, Fault> {
 }
 
 /// Whether `text/plain` is what the client names first: "application/json, text/plain" (axios) is not.
-fn wants_plain_text(request: &Request) -> bool {
+pub(super) fn wants_plain_text(request: &Request) -> bool {
     let accept = request.headers().get(ACCEPT).map(|accept| accept.as_bytes());
     accept.is_some_and(|accept| accept.trim_ascii_start().starts_with(b"text/plain"))
 }

@@ -309,7 +309,6 @@ mod tests {
             assert!(PlainPath::parse(path).is_err(), "{path}");
         }
     }
-    }
 
     #[test]
     fn rules_that_could_never_match_or_match_too_much_are_refused() {

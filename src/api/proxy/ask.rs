@@ -6,7 +6,7 @@ use http::{Method, Uri};
 use hyper::body::{Body, Incoming};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Passage, websocket};
+use super::{Passage, headers, websocket};
 use crate::config::Route;
 use crate::edge::Request;
 use crate::model::path::{METHODS, PlainPath};
@@ -65,6 +65,10 @@ impl Ask {
             let detail = format!("WebSockets do not pass here (routes.{}.websocket)", route.name);
             return Err(Fault::new(Code::RouteDenied, detail));
         }
+        if !headers::are_plain(request.headers()) {
+            let detail = "a header that would go on holds bytes beyond ASCII; percent-encode them";
+            return Err(Fault::new(Code::MalformedRequest, detail));
+        }
         let place = if wants_websocket { Some(passage.place_for_websocket()?) } else { None };
         let upgrade = wants_websocket.then(|| hyper::upgrade::on(&mut request));
         let (head, body) = request.into_parts();
@@ -79,7 +83,7 @@ impl Ask {
 fn path_of(route: &Route, uri: &Uri) -> Result<PathAndQuery, Fault> {
     let all = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let rest = all.get("/proxy/".len() + route.name.len()..).unwrap_or_default();
-    let odd = || Fault::new(Code::MalformedRequest, "the query holds characters that no URL has");
+    let odd = || Fault::new(Code::MalformedRequest, "the path or query holds characters that no URL has");
     // Of others servers make what they like; the path is looked at more closely below.
     if !rest.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(odd());

@@ -48,7 +48,7 @@ fn is_standard(name: &str) -> bool {
 }
 
 /// Of the many that begin with `x-`, those by which somebody is told who asks, from where, or for what.
-const TRUSTED_ELSEWHERE: [&str; 29] = [
+const TRUSTED_ELSEWHERE: [&str; 30] = [
     "x-accel-",
     "x-amz-",
     "x-appengine-",
@@ -73,6 +73,7 @@ const TRUSTED_ELSEWHERE: [&str; 29] = [
     "x-real-ip",
     "x-remote-",
     "x-rewrite-",
+    "x-scheme",
     "x-ssl-",
     "x-sidemint",
     "x-url-scheme",
@@ -114,6 +115,12 @@ pub(super) fn to_target(given: &HeaderMap) -> HeaderMap {
         headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
     }
     headers
+}
+
+/// Whether what goes on is of visible ASCII, which all read alike (RFC 9110 section 5.5).
+pub(super) fn are_plain(given: &HeaderMap) -> bool {
+    let is_plain = |value: &HeaderValue| value.as_bytes().iter().all(u8::is_ascii);
+    given.iter().all(|(name, value)| is_plain(value) || !is_passed(name.as_str()))
 }
 
 /// What comes after the body of a request is held against the same list.

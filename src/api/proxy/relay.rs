@@ -1,10 +1,11 @@
 //! One request through a route: to the target with a token, once more with another one if that was refused, and
 //! back.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, LOCATION, TRANSFER_ENCODING,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
@@ -136,16 +137,26 @@ async fn send(passage: &Passage, ask: &Ask, token: &Grant<Token>, body: Sending)
 }
 
 /// A short body, which can be sent twice.
-async fn whole(passage: &Passage, body: Incoming) -> Result<Bytes, Fault> {
-    let early = |_| Fault::new(Code::MalformedRequest, "the body of the request ended early");
+async fn whole(passage: &Passage, mut body: Incoming) -> Result<Bytes, Fault> {
     let late = |_| Fault::new(Code::MalformedRequest, "the body of the request took too long (timeouts.idle)");
-    let body = tokio::time::timeout(passage.config.timeouts.idle, body.collect()).await;
-    Ok(body.map_err(late)?.map_err(early)?.to_bytes())
+    let mut all = BytesMut::new();
+    loop {
+        let frame = tokio::time::timeout(passage.config.timeouts.idle, body.frame()).await.map_err(late)?;
+        match frame {
+            None => return Ok(all.freeze()),
+            Some(Ok(frame)) => all.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
+            Some(Err(_)) => return Err(Fault::new(Code::MalformedRequest, "the body of the request ended early")),
+        }
+    }
 }
 
 /// The response as the caller gets it.
 fn answer(passage: &Passage, mut ask: Ask, mut response: Received) -> Result<Response, Fault> {
     let status = response.status();
+    let coding = response.headers().get(TRANSFER_ENCODING).map(HeaderValue::as_bytes);
+    if coding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"chunked")) {
+        return Err(Fault::new(Code::Malformed, "the target used a Transfer-Encoding besides `chunked`, unasked"));
+    }
     if status == StatusCode::SWITCHING_PROTOCOLS {
         let mut headers = headers::to_caller(response.headers().clone(), &ask.method);
         let Some(caller) = ask.upgrade.take() else {

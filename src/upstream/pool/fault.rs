@@ -15,6 +15,12 @@ pub(super) fn no_connection(target: &BaseUrl, error: &NoConnection) -> Fault {
         NoConnection::Road(error) => &**error,
         NoConnection::Http(error) => error,
     };
+    let is_late = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::TimedOut)
+    };
+    if sources(error).any(is_late) {
+        return no_connection_in_time(target);
+    }
     let cause = innermost(error);
     let detail = if is_tls(error) {
         let hint = if cause.contains("UnknownIssuer") {

@@ -47,7 +47,7 @@ async fn nor_has_one_that_breaks_the_rules_of_chunks() {
 /// The connection goes no further, so that the next request is not answered with the rest of this one.
 #[tokio::test]
 async fn a_connection_that_was_cut_is_not_used_again() {
-    let stage = Route::default().beside_app().await;
+    let stage = Route::default().before_app().await;
     for _ in 0..3 {
         stage.vendor.inject(Fault { operation: "app".into(), truncate: true, ..Fault::default() }.times(1));
         let mut line = caller(&stage).await;
@@ -98,7 +98,7 @@ async fn a_caller_that_leaves_ends_the_targets_request() {
 /// The same with many at once: nothing is left over at the target.
 #[tokio::test]
 async fn callers_that_leave_leave_nothing_behind() {
-    let stage = Route::default().beside_app().await;
+    let stage = Route::default().before_app().await;
     let mut lines = Vec::new();
     for _ in 0..30 {
         let mut line = caller(&stage).await;

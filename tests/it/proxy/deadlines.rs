@@ -108,7 +108,7 @@ async fn a_body_that_falls_silent_is_cut() {
 #[tokio::test]
 async fn row_52_slow_events_pass_for_longer_than_any_deadline() {
     let keys = "timeouts: {connect: 300ms, response_headers: 300ms, idle: 600ms}";
-    let stage = Route::default().keys(keys).beside_app().await;
+    let stage = Route::default().keys(keys).before_app().await;
     let begin = Instant::now();
     let reply = get(&stage, "/api/sse?events=8&every_ms=250").await;
     assert!(begin.elapsed() > ms(1500), "{:?}", begin.elapsed());
@@ -229,7 +229,7 @@ async fn a_new_connection_that_is_closed_on_a_request() {
 /// A caller that is slow to read is not silent: the target waits for it.
 #[tokio::test]
 async fn a_caller_that_reads_slowly_is_not_cut_off() {
-    let stage = Route::default().keys("timeouts: {idle: 400ms}").beside_app().await;
+    let stage = Route::default().keys("timeouts: {idle: 400ms}").before_app().await;
     let mut line: Line = caller(&stage).await;
     line.say(head(&stage, "GET /api/bytes?count=30000000", "")).await;
     let head = line.head().await.expect("an answer");
@@ -241,7 +241,7 @@ async fn a_caller_that_reads_slowly_is_not_cut_off() {
 /// The time of a target's own gate passes through like any answer.
 #[tokio::test]
 async fn a_delay_within_bounds_is_no_fault() {
-    let stage = Route::default().keys("timeouts: {response_headers: 2s}").beside_app().await;
+    let stage = Route::default().keys("timeouts: {response_headers: 2s}").before_app().await;
     let answer = ask(&stage, &head(&stage, "GET /api/slow?ms=400", "")).await.expect("an answer");
     assert_eq!(answer.status(), 204);
 }

@@ -113,7 +113,7 @@ async fn without_rules_nothing_passes() {
 /// Row 48: of an app, nothing but what the config names.
 #[tokio::test]
 async fn row_48_a_path_outside_the_rules_is_refused() {
-    let stage = Route::default().beside_app().await;
+    let stage = Route::default().before_app().await;
     for path in ["/", "/index.html", "/.auth/callback", "/oidc/oauth2/v2.0/authorize"] {
         let reply = stage.send("GET", &format!("/proxy/app{path}"), &[PROOF], "").await;
         assert_eq!(reply.refusal(), (403, "route_denied".to_owned()), "{path}");

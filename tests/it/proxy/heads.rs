@@ -101,7 +101,7 @@ async fn an_expectation_is_met_here() {
 
 #[tokio::test]
 async fn interim_responses_end_here() {
-    let stage = Route::default().beside_app().await;
+    let stage = Route::default().before_app().await;
     let mut line = caller(&stage).await;
     for _ in 0..2 {
         line.say(head(&stage, "GET /api/continue?hints=3", "")).await;
@@ -137,7 +137,7 @@ async fn rank_21_no_redirect_is_followed() {
 /// T32.
 #[tokio::test]
 async fn threat_32_what_is_for_the_targets_own_origin_is_taken_out() {
-    let stage = Route::default().server("allowed_origins: ['https://ok.example']").beside_app().await;
+    let stage = Route::default().server("allowed_origins: ['https://ok.example']").before_app().await;
     let origin = ("origin", "https://ok.example");
     let reply = stage.send("GET", "/proxy/app/api/rude-headers", &[PROOF, origin], "").await;
     assert_eq!(reply.status, 200);
@@ -194,7 +194,7 @@ async fn threat_32_a_cookie_behind_a_bare_line_feed_is_taken_out() {
 
 #[tokio::test]
 async fn ninety_headers_pass() {
-    let stage = Route::default().beside_app().await;
+    let stage = Route::default().before_app().await;
     let reply = get(&stage, "/api/headers?n=90&size=100").await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_eq!(reply.headers.keys().filter(|name| name.as_str().starts_with("x-many-")).count(), 90);

@@ -10,7 +10,7 @@ use crate::support::{Stage, joined, until};
 /// A target by TLS; the folder holds its authority.
 async fn scene(http2: bool) -> (Stage, tempfile::TempDir) {
     let (vendor, trust, folder) = with_tls(http2).await;
-    let stage = Route::default().upstream(&trust).beside_app_of(vendor).await;
+    let stage = Route::default().upstream(&trust).before_app_of(vendor).await;
     (stage, folder)
 }
 
@@ -18,10 +18,13 @@ fn connections(stage: &Stage) -> BTreeSet<u64> {
     at_app(stage).iter().map(|entry| entry.connection).collect()
 }
 
+/// So many requests at once share one connection; more open another, so that slow readers do not hold up the rest.
+const SHARE: usize = 100;
+
 #[tokio::test]
 async fn requests_share_one_connection() {
     let (stage, _folder) = scene(true).await;
-    let replies = joined((0..60).map(|_| get(&stage, "/api/x"))).await;
+    let replies = joined((0..SHARE).map(|_| get(&stage, "/api/x"))).await;
     assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
     for _ in 0..20 {
         assert_eq!(get(&stage, "/api/x").await.status, 200);
@@ -30,14 +33,15 @@ async fn requests_share_one_connection() {
     assert_eq!(connections(&stage).len(), 1);
 }
 
-/// More at once than the target takes on one connection open another, or wait; none fails.
 #[tokio::test]
-async fn more_than_the_target_takes_at_once_are_all_answered() {
+async fn more_than_share_one_connection_are_all_answered() {
+    const MANY: usize = 300;
     let (stage, _folder) = scene(true).await;
     sidemint::edge::raise_file_limit();
-    let replies = joined((0..300).map(|_| get(&stage, "/api/slow?ms=300"))).await;
+    let replies = joined((0..MANY).map(|_| get(&stage, "/api/slow?ms=300"))).await;
     assert!(replies.iter().all(|reply| reply.status == 204), "{:?}", replies.iter().find(|one| one.status != 204));
-    assert!(connections(&stage).len() <= 4, "{:?}", connections(&stage));
+    let used = connections(&stage).len();
+    assert!(used <= MANY.div_ceil(SHARE), "{used}");
 }
 
 #[tokio::test]

@@ -14,8 +14,8 @@ fn own() -> String {
     AppSettings::default().client_id
 }
 
-async fn beside_app() -> Stage {
-    route(&own()).beside_app().await
+async fn before_app() -> Stage {
+    route(&own()).before_app().await
 }
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn the_token_is_for_the_app_alone_and_exchanged_once() {
 
 #[tokio::test]
 async fn it_opens_the_app() {
-    let stage = beside_app().await;
+    let stage = before_app().await;
     assert_eq!(get(&stage, "/api/x").await.status, 200);
     assert_eq!(get(&stage, "/api/x").await.status, 200);
     assert_eq!(fetched(&stage), (0, 1, 2));
@@ -45,7 +45,7 @@ async fn it_opens_the_app() {
 #[tokio::test]
 async fn a_refused_one_is_exchanged_anew() {
     for refusal in [AppRefusal::Unauthorized, AppRefusal::SignIn] {
-        let stage = beside_app().await;
+        let stage = before_app().await;
         assert_eq!(get(&stage, "/api/x").await.status, 200);
         refuse(&stage, refusal, 1);
         assert_eq!(get(&stage, "/api/x").await.status, 200);
@@ -58,7 +58,7 @@ async fn a_refused_one_is_exchanged_anew() {
 /// A revoked service token is refused at the exchange; then that one is renewed first.
 #[tokio::test]
 async fn a_revoked_service_token_is_renewed_on_the_way() {
-    let stage = beside_app().await;
+    let stage = before_app().await;
     assert_eq!(get(&stage, "/api/x").await.status, 200);
     stage.vendor.revoke_tokens();
     let replies = joined((0..50).map(|_| get(&stage, "/api/x"))).await;
@@ -86,14 +86,14 @@ async fn an_audience_that_the_vendor_does_not_know_is_told() {
 /// The token of another app is a token all the same; the app says no.
 #[tokio::test]
 async fn the_token_of_another_app_opens_nothing() {
-    let stage = route(&AppSettings::default().other_client_ids[0]).beside_app().await;
+    let stage = route(&AppSettings::default().other_client_ids[0]).before_app().await;
     assert_eq!(get(&stage, "/api/x").await.status, 401);
     assert_eq!((fetched(&stage).0, fetched(&stage).1), (0, 2));
 }
 
 #[tokio::test]
 async fn an_exchange_that_fails_is_tried_again_by_the_next() {
-    let stage = route(&own()).upstream("retry: {attempts: 1}").beside_app().await;
+    let stage = route(&own()).upstream("retry: {attempts: 1}").before_app().await;
     stage.vendor.inject(Fault::status("app_token", 503).times(1));
     assert_eq!(get(&stage, "/api/x").await.refusal(), (503, "upstream_unavailable".to_owned()));
     crate::support::until("the pause is over", async || get(&stage, "/api/x").await.status == 200).await;
@@ -103,7 +103,7 @@ async fn an_exchange_that_fails_is_tried_again_by_the_next() {
 #[tokio::test]
 async fn routes_with_the_same_audience_share_a_token() {
     let keys = format!("allow: ['GET /api/**'], audience: {}", own());
-    let stage = route(&own()).also("second", &keys).also("broad", "allow: ['GET /api/**']").beside_app().await;
+    let stage = route(&own()).also("second", &keys).also("broad", "allow: ['GET /api/**']").before_app().await;
     for route in ["app", "second", "app"] {
         let path = format!("/proxy/{route}/api/x");
         assert_eq!(stage.send("GET", &path, &[super::scene::PROOF], "").await.status, 200);

@@ -77,7 +77,7 @@ async fn one_that_the_target_wants_closed_is_not_kept() {
 /// Routes to one host share nothing but the token.
 #[tokio::test]
 async fn a_close_in_good_order_is_noticed() {
-    let stage = Route::default().beside_app().await;
+    let stage = Route::default().before_app().await;
     for _ in 0..5 {
         assert_eq!(send(&stage, "POST", "/api/x", "hello").await.status, 200);
         assert_eq!(stage.vendor.app_traffic().connections, 1);

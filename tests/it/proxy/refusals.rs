@@ -16,7 +16,7 @@ fn streamed(stage: &crate::support::Stage) -> String {
 #[tokio::test]
 async fn row_49_and_50_a_refused_token_is_renewed_and_the_request_sent_again() {
     for refusal in BOTH {
-        let stage = Route::default().beside_app().await;
+        let stage = Route::default().before_app().await;
         refuse(&stage, refusal, 1);
         assert_eq!(get(&stage, "/api/x?a=b").await.status, 200, "{refusal:?}");
         assert_eq!(fetched(&stage), (1, 0, 2), "{refusal:?}");
@@ -31,7 +31,7 @@ async fn row_49_and_50_a_refused_token_is_renewed_and_the_request_sent_again() {
 #[tokio::test]
 async fn row_50_a_short_body_is_sent_again_whole() {
     for refusal in BOTH {
-        let stage = Route::default().beside_app().await;
+        let stage = Route::default().before_app().await;
         refuse(&stage, refusal, 1);
         let reply = send(&stage, "POST", "/api/predict", "the whole body").await;
         assert_eq!((reply.status.as_u16(), &reply.json()["body"]["text"]), (200, &"the whole body".into()));
@@ -44,7 +44,7 @@ async fn row_50_a_short_body_is_sent_again_whole() {
 #[tokio::test]
 async fn rank_14_a_streamed_body_is_sent_once() {
     for (refusal, wanted) in [(AppRefusal::Unauthorized, 401), (AppRefusal::SignIn, 503)] {
-        let stage = Route::default().beside_app().await;
+        let stage = Route::default().before_app().await;
         refuse(&stage, refusal, 1);
         let answer = ask(&stage, &streamed(&stage)).await.expect("an answer");
         assert_eq!(answer.status(), wanted, "{refusal:?}: {}", answer.text());
@@ -60,7 +60,7 @@ async fn rank_14_a_streamed_body_is_sent_once() {
 #[tokio::test]
 async fn row_49_a_second_refusal_is_told() {
     for (refusal, wanted) in [(AppRefusal::Unauthorized, (401, "")), (AppRefusal::SignIn, (502, "upstream_denied"))] {
-        let stage = Route::default().beside_app().await;
+        let stage = Route::default().before_app().await;
         stage.vendor.inject(Fault { operation: "app".into(), refuse: Some(refusal), ..Fault::default() });
         let reply = get(&stage, "/api/x").await;
         assert_eq!(reply.refusal(), (wanted.0, wanted.1.to_owned()), "{}", reply.text());
@@ -84,7 +84,7 @@ async fn rank_14_many_refusals_of_one_token_cause_one_renewal() {
     const MANY: usize = 500;
     sidemint::edge::raise_file_limit();
     for refusal in BOTH {
-        let stage = Route::default().beside_app().await;
+        let stage = Route::default().before_app().await;
         stage.vendor.set_app_refusal(refusal);
         stage.vendor.revoke_tokens();
         let replies = joined((0..MANY).map(|_| get(&stage, "/api/x"))).await;
@@ -95,7 +95,7 @@ async fn rank_14_many_refusals_of_one_token_cause_one_renewal() {
 
 #[tokio::test]
 async fn row_51_what_is_no_refusal_of_the_token_is_passed_on() {
-    let stage = Route::default().beside_app().await;
+    let stage = Route::default().before_app().await;
     for status in [400, 403, 404, 407, 409, 429, 500, 502, 503, 504] {
         stage.vendor.inject(Fault { retry_after: Some("7".into()), ..Fault::status("app", status) }.times(1));
         let reply = get(&stage, "/api/x").await;
@@ -108,7 +108,7 @@ async fn row_51_what_is_no_refusal_of_the_token_is_passed_on() {
 /// A redirect to a page that only looks like a login is the app's own business.
 #[tokio::test]
 async fn row_49_other_redirects_are_passed_on() {
-    let stage = Route::default().beside_app().await;
+    let stage = Route::default().before_app().await;
     for to in ["/api/x/", "/login", "https://app.example/authorize", "/api/next?to=/oidc/oauth2/v2.0/authorize"] {
         let escaped: String = form_urlencoded::byte_serialize(to.as_bytes()).collect();
         let reply = get(&stage, &format!("/api/redirect?code=302&to={escaped}")).await;
@@ -140,7 +140,7 @@ async fn without_a_service_token_nothing_goes_to_the_target() {
 #[tokio::test]
 async fn a_refused_token_that_cannot_be_renewed_is_told() {
     for (refusal, wanted) in [(AppRefusal::Unauthorized, 401), (AppRefusal::SignIn, 503)] {
-        let stage = Route::default().upstream("retry: {attempts: 1}").beside_app().await;
+        let stage = Route::default().upstream("retry: {attempts: 1}").before_app().await;
         stage.vendor.inject(Fault::status("service_token", 503));
         refuse(&stage, refusal, 5);
         assert_eq!(get(&stage, "/api/x").await.status.as_u16(), wanted, "{refusal:?}");

@@ -113,7 +113,7 @@ async fn a_reload_disturbs_no_request_in_flight() {
 #[tokio::test]
 async fn a_reload_keeps_narrowed_tokens() {
     let route = Route::default().keys(&format!("audience: {}", AppSettings::default().client_id));
-    let stage = route.clone().beside_app().await;
+    let stage = route.clone().before_app().await;
     assert_eq!(get(&stage, "/api/x").await.status, 200);
     let target = stage.vendor.app_url();
     let changed = route.clone().also("second", "allow: ['GET /api/**']");
@@ -151,7 +151,7 @@ async fn rank_38_a_stop_lets_what_is_in_flight_finish() {
 /// which is a test of the binary.
 #[tokio::test]
 async fn rank_38_the_end_of_a_drain_waits_for_nobody() {
-    let stage = Route::default().server("drain_timeout: 200ms").beside_app().await;
+    let stage = Route::default().server("drain_timeout: 200ms").before_app().await;
     let mut streaming = caller(&stage).await;
     streaming.say(head(&stage, "GET /api/sse?events=100000&every_ms=10", "")).await;
     streaming.head().await.expect("an answer");

@@ -64,12 +64,12 @@ impl Route {
     }
 
     /// Starts the sidecar, with the service token in hand, in front of the emulator's app.
-    pub async fn beside_app(self) -> Stage {
+    pub async fn before_app(self) -> Stage {
         let vendor = emulator().await;
-        self.beside_app_of(vendor).await
+        self.before_app_of(vendor).await
     }
 
-    pub async fn beside_app_of(self, vendor: Emulator) -> Stage {
+    pub async fn before_app_of(self, vendor: Emulator) -> Stage {
         let target = vendor.app_url();
         self.beside(vendor, &target).await
     }

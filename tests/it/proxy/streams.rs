@@ -133,7 +133,7 @@ async fn an_early_answer_leaves_the_rest_of_the_upload_behind() {
 /// Even one that is still being sent as fast as it can be.
 #[tokio::test]
 async fn an_early_answer_reaches_a_caller_who_is_busy_sending() {
-    let stage = Route::default().beside_app().await;
+    let stage = Route::default().before_app().await;
     let mut caller = caller(&stage).await;
     let length = 200_000;
     caller.say(head(&stage, "POST /api/early?code=403", &format!("Content-Length: {length}\r\n"))).await;
@@ -161,7 +161,7 @@ async fn an_encoding_is_left_alone() {
 #[tokio::test]
 async fn row_54_what_is_large_arrives_whole() {
     const LENGTH: usize = 8 << 20;
-    let stage = Route::default().beside_app().await;
+    let stage = Route::default().before_app().await;
     let reply = get(&stage, &format!("/api/bytes?count={LENGTH}")).await;
     assert_eq!((reply.body.len(), reply.header("content-length")), (LENGTH, Some("8388608")));
     assert!(reply.body.iter().all(|byte| *byte == b'.'));
@@ -177,7 +177,7 @@ async fn row_54_what_is_large_arrives_whole() {
 #[tokio::test]
 async fn a_slow_reader_holds_the_target_up() {
     const LENGTH: u64 = 1 << 30;
-    let stage = Route::default().beside_app().await;
+    let stage = Route::default().before_app().await;
     let mut caller = caller(&stage).await;
     caller.say(head(&stage, &format!("GET /api/bytes?count={LENGTH}"), "")).await;
     assert_eq!(caller.head().await.map(|head| head.status()), Some(200));
@@ -191,7 +191,7 @@ async fn a_slow_reader_holds_the_target_up() {
 /// `server.max_body` is for the token API.
 #[tokio::test]
 async fn the_bound_of_bodies_is_not_for_routes() {
-    let stage = Route::default().server("max_body: 1KiB").beside_app().await;
+    let stage = Route::default().server("max_body: 1KiB").before_app().await;
     let reply = send(&stage, "POST", "/api/x", &"x".repeat(100_000)).await;
     assert_eq!((reply.status.as_u16(), &reply.json()["body"]["length"]), (200, &100_000.into()));
 }

@@ -68,7 +68,7 @@ async fn receive(line: &mut Line) -> Option<(u8, Vec<u8>)> {
 
 #[tokio::test]
 async fn row_53_frames_pass_both_ways() {
-    let stage = Route::default().beside_app().await;
+    let stage = Route::default().before_app().await;
     let (mut line, head) = open(&stage, "/api/ws?hello=good%20day", "").await;
     assert_eq!(head.get("sec-websocket-accept"), Some(ACCEPT));
     assert_eq!(head.get("upgrade").map(str::to_ascii_lowercase).as_deref(), Some("websocket"));
@@ -131,7 +131,7 @@ async fn row_53_the_handshake_arrives_with_our_credential_and_the_targets_origin
 
 #[tokio::test]
 async fn row_53_close_codes_pass_both_ways() {
-    let stage = Route::default().beside_app().await;
+    let stage = Route::default().before_app().await;
     for (code, reason) in [(1000_u16, ""), (1001, "going away"), (4321, "the app's own")] {
         let payload = [&code.to_be_bytes()[..], reason.as_bytes()].concat();
         let (mut line, _) = open(&stage, "/api/ws", "").await;
@@ -151,7 +151,7 @@ async fn row_53_close_codes_pass_both_ways() {
 
 #[tokio::test]
 async fn a_caller_that_leaves_closes_the_targets_side() {
-    let stage = Route::default().beside_app().await;
+    let stage = Route::default().before_app().await;
     let (line, _) = open(&stage, "/api/ws?silent=1", "").await;
     assert_eq!(stage.vendor.app_traffic().connections, 1);
     drop(line);
@@ -160,7 +160,7 @@ async fn a_caller_that_leaves_closes_the_targets_side() {
 
 #[tokio::test]
 async fn a_subprotocol_is_agreed_on_by_the_two() {
-    let stage = Route::default().beside_app().await;
+    let stage = Route::default().before_app().await;
     let (_, head) = open(&stage, "/api/ws", "Sec-WebSocket-Protocol: v2.chat, v1.chat\r\n").await;
     assert_eq!(head.get("sec-websocket-protocol"), Some("v2.chat"));
     let (_, head) = open(&stage, "/api/ws", "").await;
@@ -202,7 +202,7 @@ async fn what_is_no_handshake_is_refused() {
 /// What a target says instead of 101 is an answer like any other.
 #[tokio::test]
 async fn a_handshake_that_the_target_declines_is_passed_on() {
-    let stage = Route::default().beside_app().await;
+    let stage = Route::default().before_app().await;
     for status in [400_u16, 403, 404, 426] {
         stage.vendor.inject(sidemint::emulator::Fault::status("app", status).times(1));
         let mut line = caller(&stage).await;
@@ -215,7 +215,7 @@ async fn a_handshake_that_the_target_declines_is_passed_on() {
 #[tokio::test]
 async fn row_53_a_refused_token_is_renewed_for_a_handshake_too() {
     for refusal in [AppRefusal::SignIn, AppRefusal::Unauthorized] {
-        let stage = Route::default().beside_app().await;
+        let stage = Route::default().before_app().await;
         refuse(&stage, refusal, 1);
         let (mut line, _) = open(&stage, "/api/ws", "").await;
         send(&mut line, TEXT, b"hello").await;
@@ -229,7 +229,7 @@ async fn row_53_a_refused_token_is_renewed_for_a_handshake_too() {
 /// Silence ends it after `timeouts.idle`; frames in either direction keep it.
 #[tokio::test]
 async fn silence_ends_it_and_frames_keep_it() {
-    let stage = Route::default().keys("timeouts: {idle: 600ms}").beside_app().await;
+    let stage = Route::default().keys("timeouts: {idle: 600ms}").before_app().await;
     let (mut silent, _) = open(&stage, "/api/ws?silent=1", "").await;
     let (mut busy, _) = open(&stage, "/api/ws", "").await;
     let (mut sending, _) = open(&stage, "/api/ws?silent=1", "").await;
@@ -249,7 +249,7 @@ async fn silence_ends_it_and_frames_keep_it() {
 /// A stop lets it go on to the end of the drain, and no longer.
 #[tokio::test]
 async fn rank_38_a_stop_ends_it() {
-    let stage = Route::default().server("drain_timeout: 300ms").beside_app().await;
+    let stage = Route::default().server("drain_timeout: 300ms").before_app().await;
     let (mut line, _) = open(&stage, "/api/ws", "").await;
     stage.app.tasks().stop().begin();
     send(&mut line, TEXT, b"still").await;
@@ -262,7 +262,7 @@ async fn rank_38_a_stop_ends_it() {
 /// A connection that became a WebSocket is not given to a request.
 #[tokio::test]
 async fn requests_beside_it_have_connections_of_their_own() {
-    let stage = Route::default().beside_app().await;
+    let stage = Route::default().before_app().await;
     assert_eq!(get(&stage, "/api/x").await.status, 200);
     let (mut line, _) = open(&stage, "/api/ws", "").await;
     for _ in 0..3 {
