@@ -19,7 +19,7 @@ fn connections(stage: &Stage) -> BTreeSet<u64> {
 }
 
 /// So many requests at once share one connection; more open another, so that slow readers do not hold up the rest.
-const SHARE: usize = 32;
+const SHARE: usize = 100;
 
 #[tokio::test]
 async fn requests_share_one_connection() {
