@@ -57,6 +57,11 @@
 //!    that are left are written between them. Counters, histogram and audit line: done.
 //! 8. Any [`model::Fault`] on the way becomes a reply in [`edge::respond::problem`] and nowhere else.
 //!
+//! A request through a route ([`api::Passage`]) takes another way from step 3 on. All of it is judged before any work: a
+//! path with one meaning ([`model::path`]), a rule, a method, the framing. It gets a token in hand ([`tokens::Bearer`]), goes
+//! out over a kept connection ([`upstream::pool`]) with headers from a list, and both bodies are passed on frame by frame. A
+//! refusal of the token is judged by which token it was: many refusals of one cause one renewal, by the lease.
+//!
 //! # Time
 //!
 //! [`model::Clock`] is the only one who asks what time it is. A [`model::Moment`] is read on two

@@ -48,36 +48,47 @@ impl Lost {
 /// Finds the endpoint. Paths are compared as they came: names in the config need no encoding, so
 /// an encoded one names nothing.
 pub(super) fn find<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, Lost> {
-    if path == "/openapi.json" {
-        return if method == Method::GET { Ok(Route::OpenApi) } else { Err(Lost::wrong_method("GET")) };
+    if let Some((embed, last)) = path.strip_prefix("/v1/embeds/").and_then(cut) {
+        return of_embed(method, embed, last);
     }
     if let Some(route) = proxied(path) {
         return Ok(Route::Proxy(route));
     }
-    match path.strip_prefix("/v1/upstreams/").and_then(|rest| rest.split_once('/')) {
-        Some((upstream, "databricks-metadata")) if method == Method::GET => {
-            return Ok(Route::DatabricksMetadata(upstream));
-        }
-        Some((upstream, "token")) if method == Method::POST => return Ok(Route::ServiceToken(upstream)),
-        Some((_, "databricks-metadata")) => return Err(Lost::wrong_method("GET")),
-        Some((_, "token")) => return Err(Lost::wrong_method("POST")),
-        _ => {}
+    if path == "/openapi.json" {
+        return if method == Method::GET { Ok(Route::OpenApi) } else { Err(Lost::wrong_method("GET")) };
     }
-    let of_embed = path.strip_prefix("/v1/embeds/").and_then(|rest| rest.split_once('/'));
-    match of_embed {
-        Some((embed, "token")) if method == Method::GET || method == Method::POST => {
-            Ok(Route::ViewerToken(embed, Form::Json))
-        }
-        Some((embed, "boldbi-authorize")) if method == Method::POST => Ok(Route::ViewerToken(embed, Form::BoldBi)),
-        Some((_, "token")) => Err(Lost::wrong_method("GET, POST")),
-        Some((_, "boldbi-authorize")) => Err(Lost::wrong_method("POST")),
-        _ => Err(Lost::not_found("see /openapi.json for what there is")),
+    match path.strip_prefix("/v1/upstreams/").and_then(cut) {
+        Some((upstream, "databricks-metadata")) if method == Method::GET => Ok(Route::DatabricksMetadata(upstream)),
+        Some((upstream, "token")) if method == Method::POST => Ok(Route::ServiceToken(upstream)),
+        Some((_, "databricks-metadata")) => Err(Lost::wrong_method("GET")),
+        Some((_, "token")) => Err(Lost::wrong_method("POST")),
+        _ => Err(nowhere()),
     }
+}
+
+fn of_embed<'a>(method: &Method, embed: &'a str, last: &str) -> Result<Route<'a>, Lost> {
+    match last {
+        "token" if method == Method::GET || method == Method::POST => Ok(Route::ViewerToken(embed, Form::Json)),
+        "boldbi-authorize" if method == Method::POST => Ok(Route::ViewerToken(embed, Form::BoldBi)),
+        "token" => Err(Lost::wrong_method("GET, POST")),
+        "boldbi-authorize" => Err(Lost::wrong_method("POST")),
+        _ => Err(nowhere()),
+    }
+}
+
+fn nowhere() -> Lost {
+    Lost::not_found("see /openapi.json for what there is")
+}
+
+/// What is before the first slash, and behind it; by hand, since std's search for a character is made for long texts.
+fn cut(path: &str) -> Option<(&str, &str)> {
+    let at = path.bytes().position(|byte| byte == b'/')?;
+    Some((path.get(..at)?, path.get(at + 1..)?))
 }
 
 /// The route that a path goes through, if it goes through one.
 pub(super) fn proxied(path: &str) -> Option<&str> {
-    path.strip_prefix("/proxy/")?.split_once('/').map(|(route, _)| route)
+    path.strip_prefix("/proxy/").and_then(cut).map(|(route, _)| route)
 }
 
 /// Whether Databricks' SDKs ask here.

@@ -8,7 +8,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::header::{HeaderMap, HeaderValue, ORIGIN, TRANSFER_ENCODING};
+use http::header::{HeaderMap, HeaderValue, ORIGIN};
 use http::{Method, Uri};
 
 use crate::model::{Code, Fault, Secret};
@@ -57,6 +57,7 @@ struct Seen<'a> {
     origin: Once<'a>,
     fetch_site: Once<'a>,
     proof: Once<'a>,
+    coding: Once<'a>,
     forwarded: bool,
     bytes: usize,
 }
@@ -106,10 +107,10 @@ impl Rules {
         if uri.authority().is_some() || !uri.path().starts_with('/') {
             return Err(Fault::new(Code::MalformedRequest, "the request target must be a path"));
         }
-        if !well_framed(headers) {
+        let seen = Seen::of(headers);
+        if !well_framed(&seen.coding) {
             return Err(Fault::new(Code::MalformedRequest, "Transfer-Encoding must be exactly one `chunked`"));
         }
-        let seen = Seen::of(headers);
         if seen.bytes + uri.path_and_query().map_or(0, |path| path.as_str().len()) > MAX_HEAD {
             return Err(Fault::new(Code::HeadersTooLarge, "the request head is over 16 KiB"));
         }
@@ -208,6 +209,7 @@ impl<'a> Seen<'a> {
             "origin" => self.origin.see(value),
             "sec-fetch-site" => self.fetch_site.see(value),
             "sidemint-request" => self.proof.see(value),
+            "transfer-encoding" => self.coding.see(value),
             "forwarded" | "via" | "x-real-ip" => self.forwarded = true,
             name if name.starts_with("x-forwarded-") => self.forwarded = true,
             _ => {}
@@ -236,13 +238,8 @@ fn check_proof(shown: &Once<'_>, asked: &Proof<'_>) -> Result<(), Fault> {
 
 /// hyper refuses most ambiguous framing; of what it lets pass (`gzip, chunked`, `chunked` twice) we
 /// want nothing.
-fn well_framed(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => true,
-        (Some(one), None) => one.as_bytes().eq_ignore_ascii_case(b"chunked"),
-        _ => false,
-    }
+fn well_framed(coding: &Once<'_>) -> bool {
+    coding.value.is_none_or(|one| !coding.again && one.as_bytes().eq_ignore_ascii_case(b"chunked"))
 }
 
 #[cfg(test)]
