@@ -19,11 +19,14 @@ use support::vendor::Vendor;
 
 /// What a hit may take before this bench fails: what it took when this was last lowered, and five
 /// per cent, of which two are noise. Lower it with every gain; never raise it in silence.
-const GET_GATE: u64 = 18_500;
+/// That of GETs was 18,500 before there were routes.
+const GET_GATE: u64 = 18_900;
 const POST_GATE: u64 = 26_500;
-/// The same for a request through a route, by the length of the body that comes back. At 1 KiB it is a goal: nginx
-/// takes 21,000 (`cargo bench --bench proxy`). At 100 KiB, what it took when it was first measured and five per cent.
-const PROXY_GATES: [(usize, u64); 2] = [(1 << 10, 28_000), (100 << 10, 61_000)];
+/// The same for a request through a route, by the length of the body that comes back.
+const PROXY_GATES: [(usize, u64); 2] = [(1 << 10, 40_000), (100 << 10, 47_000)];
+/// What a request through a route should take at 1 KiB: what a prototype took with an own pool of connections, and
+/// some room. nginx takes 21,000 (`cargo bench --bench proxy`).
+const PROXY_GOAL: &str = "28,000";
 /// What a hit should take: reference figures of prototypes with the same parts, 10,100 and 15,244, and
 /// some room.
 const GOAL: (&str, &str) = ("10,500", "16,500");
@@ -81,6 +84,7 @@ fn proxied(vendor: &Vendor) -> Result<bool> {
         row(&format!("sidemint, everything on, {body} bytes of body"), &number(count), &number(gate));
         holds &= count <= gate;
     }
+    row("goal, 1,024 bytes of body", PROXY_GOAL, "");
     Ok(holds)
 }
 
