@@ -90,7 +90,7 @@ impl Vendor {
         }
     }
 
-    /// Gets a service token that is good for less than the one in hand: see [`narrows_to`].
+    /// Gets a service token that is good for less than the one in hand: see [`System::narrows`].
     ///
     /// # Errors
     /// As [`Vendor::mint`].
