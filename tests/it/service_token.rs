@@ -142,3 +142,37 @@ async fn a_revoked_broad_token_is_replaced_before_the_exchange() {
     assert_eq!(stage.operations(), ["app_token", "service_token", "app_token"]);
     until("the new one is handed out", async || stage.send("POST", PATH, &[PROOF], "").await.status == 200).await;
 }
+
+#[tokio::test]
+async fn the_bare_token_is_given_to_those_who_want_text() {
+    let stage = warm().await;
+    let reply = stage.send("POST", PATH, &[PROOF, ("accept", "text/plain")], "").await;
+    assert_eq!(reply.header("content-type"), Some("text/plain; charset=utf-8"));
+    assert_eq!(reply.text(), ask(&stage, &json!({})).await.token());
+}
+
+/// A page that a route shows is of our own origin.
+#[tokio::test]
+async fn no_page_of_our_own_origin_may_ask() {
+    let setup = Setup::default().upstream("service_token_endpoint: true, metadata_service: true");
+    let stage = setup.start().await.warmed().await;
+    let (own, host) = (("sec-fetch-site", "same-origin"), stage.vendor.url());
+    assert_eq!(stage.send("POST", PATH, &[PROOF, own], "").await.refusal(), (403, "forbidden_origin".to_owned()));
+    let sdk = [("x-databricks-metadata-version", "1"), ("x-databricks-host", host.as_str()), own];
+    let reply = stage.send("GET", "/v1/upstreams/acme/databricks-metadata", &sdk, "").await;
+    assert_eq!(reply.refusal(), (403, "forbidden_origin".to_owned()));
+}
+
+/// Where a mesh may hand requests on, a loopback address says nothing of who asks.
+#[tokio::test]
+async fn behind_a_mesh_an_sdk_needs_the_callers_secret() {
+    let (path, _folder) = crate::support::file_with("a-secret-of-callers");
+    for (forwarded, status) in [(false, 200), (true, 401)] {
+        let server = format!("caller_token_file: {}, allow_forwarded: {forwarded}", path.display());
+        let stage = Setup::default().server(&server).upstream("metadata_service: true").start().await.warmed().await;
+        let host = stage.vendor.url();
+        let sdk = [("x-databricks-metadata-version", "1"), ("x-databricks-host", host.as_str())];
+        let reply = stage.send("GET", "/v1/upstreams/acme/databricks-metadata", &sdk, "").await;
+        assert_eq!(reply.status, status, "{forwarded}: {}", reply.text());
+    }
+}

@@ -42,7 +42,7 @@ pub(super) enum Given {
 }
 
 impl Ask {
-    /// Judges a request; `path` is what is behind the route's name.
+    /// Judges a request by all that the target would see of it.
     ///
     /// # Errors
     /// Why it may not pass.

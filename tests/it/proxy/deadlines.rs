@@ -258,3 +258,23 @@ async fn a_delay_within_bounds_is_no_fault() {
     let answer = ask(&stage, &head(&stage, "GET /api/slow?ms=400", "")).await.expect("an answer");
     assert_eq!(answer.status(), 204);
 }
+
+/// A short body, which is taken whole before it is sent, has the time that any other has.
+#[tokio::test]
+async fn a_short_body_that_comes_slowly_is_not_silent() {
+    let target = Target::ok().await;
+    let stage = Route::default().keys("timeouts: {idle: 600ms}").to(&target.url).await;
+    let mut line: Line = caller(&stage).await;
+    line.say(head(&stage, "POST /api/x", "Content-Length: 5\r\n")).await;
+    for byte in "hello".as_bytes() {
+        let_pass(ms(200)).await;
+        line.say([*byte]).await;
+    }
+    assert_eq!(line.answer().await.map(|answer| answer.status()), Some(200));
+    assert_eq!(target.only().body.data, b"hello");
+    // And no more than that.
+    let mut line: Line = caller(&stage).await;
+    line.say(head(&stage, "POST /api/x", "Content-Length: 5\r\n")).await;
+    line.say("he").await;
+    assert_eq!(line.answer().await.map(|answer| answer.status()), Some(400));
+}

@@ -121,3 +121,40 @@ async fn row_48_a_path_outside_the_rules_is_refused() {
     }
     assert_eq!(super::scene::at_app(&stage).len(), 0);
 }
+
+/// A browser can be led to a route that asks for nothing. What it is shown there would be of one origin with the token API.
+#[tokio::test]
+async fn what_an_open_route_shows_is_of_no_origin() {
+    let target = Target::ok().await;
+    let stage = also_open().to(&target.url).await;
+    let open = stage.send("GET", "/proxy/open/api/x", NONE, "").await;
+    assert_eq!(open.header("content-security-policy"), Some("sandbox"));
+    assert_eq!(open.header("x-content-type-options"), Some("nosniff"));
+    let other = stage.send("GET", "/proxy/app/api/x", &[PROOF], "").await;
+    assert_eq!((other.status.as_u16(), other.header("content-security-policy")), (200, None));
+}
+
+#[tokio::test]
+async fn a_preflight_is_told_what_the_route_lets_through() {
+    let target = Target::ok().await;
+    let route = Route::default().allow("GET /api/**, PATCH /api/**").server("allowed_origins: ['https://app.example']");
+    let stage = route.to(&target.url).await;
+    let wanted = ("access-control-request-headers", "content-type, x-viewer, cookie, x-forwarded-user");
+    let reply = stage.send("OPTIONS", "/proxy/app/api/x", &[("origin", "https://app.example"), wanted], "").await;
+    assert_eq!(reply.status, 204);
+    assert_eq!(reply.header("access-control-allow-methods"), Some("GET, PATCH"));
+    assert_eq!(reply.header("access-control-allow-headers"), Some("sidemint-request, content-type, x-viewer"));
+    assert_eq!(target.connections(), 0);
+}
+
+/// `reliability-security.md` T26: bytes beyond ASCII are read in several ways. What stays behind may have them.
+#[tokio::test]
+async fn threat_26_bytes_beyond_ascii_do_not_go_on() {
+    let target = Target::ok().await;
+    let stage = Route::default().to(&target.url).await;
+    let refused = ask(&stage, &head(&stage, "GET /api/x", "X-Viewer: \u{e9}\r\n")).await.expect("an answer");
+    assert_eq!(refused.refusal(), (400, "malformed_request".to_owned()));
+    assert_eq!(target.connections(), 0);
+    let passed = ask(&stage, &head(&stage, "GET /api/x", "Cookie: \u{e9}\r\n")).await.expect("an answer");
+    assert_eq!(passed.status(), 200);
+}

@@ -223,3 +223,11 @@ async fn threat_32_a_length_beside_a_coding_cuts_nothing() {
         assert_eq!(reply.header("content-length"), None, "{length}");
     }
 }
+
+/// Without its coding the body would be taken for what it is not.
+#[tokio::test]
+async fn threat_32_a_coding_that_nobody_asked_for_is_a_problem() {
+    let target = saying("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n").await;
+    let stage = Route::default().to(&target.url).await;
+    assert_eq!(get(&stage, "/api/x").await.refusal(), (502, "upstream_malformed".to_owned()));
+}
