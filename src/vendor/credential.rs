@@ -198,7 +198,7 @@ impl Credential {
             }
             Proof::Presence => Ok(Arc::new(Secret::new(String::new()))),
             Proof::Federated(path) => {
-                read_text(path).await.map(|text| Arc::new(Secret::new(text))).map_err(|(_, message)| {
+                read_text(path).await.map(|text| Arc::new(Secret::new(text.to_string()))).map_err(|(_, message)| {
                     let detail = format!("the federated token {} cannot be read: it {message}", path.display());
                     Fault::new(Code::CredentialsRejected, detail)
                 })

@@ -49,7 +49,7 @@ labels! {
         Informational "1xx", Success "2xx", Redirection "3xx", ClientError "4xx", ServerError "5xx",
     }
     /// How a reading of a secret went.
-    Reading { Ok "ok", Unreadable "unreadable", Empty "empty" }
+    Reading { Ok "ok", Unreadable "unreadable", Empty "empty", Unusable "unusable", Rejected "rejected" }
 }
 
 /// One counter for each value of a closed set, resolved once.
