@@ -202,6 +202,11 @@ fn retire_what_is_gone(old: &Snapshot, new: &Snapshot) {
             }
         }
     }
+    if let Some(issuer) =
+        old.issuer.as_ref().filter(|old| !new.issuer.as_ref().is_some_and(|new| Arc::ptr_eq(old, new)))
+    {
+        issuer.retire();
+    }
     for (name, show) in &old.embeds {
         if !new.embeds.get(name).is_some_and(|same| Arc::ptr_eq(same, show)) {
             show.embed().retire();

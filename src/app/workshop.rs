@@ -118,7 +118,7 @@ impl Workshop<'_> {
     }
 
     fn client(&self, config: &config::Upstream, host: &BaseUrl) -> Result<Client, String> {
-        Client::new(Target::new(config, host), self.clock.clone(), Arc::clone(self.metrics))
+        Client::new(Target::new(config, host), self.clock.clone(), Arc::clone(&self.metrics.calls))
             .map_err(|error| format!("upstreams.{}: {error}", config.name))
     }
 }

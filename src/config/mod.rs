@@ -2,6 +2,7 @@
 
 mod environment;
 pub mod file;
+mod issuer;
 mod resolve;
 mod system;
 pub mod units;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use crate::model::path::AllowRule;
 pub use environment::Environment;
 pub use file::{IdPrivacy, LogFormat};
+pub use issuer::{Algorithm, Claim, Issuer, KeysFrom, Url};
 pub use resolve::{from_environment, from_text};
 pub use system::{
     BoldBi, BoldBiItem, Databricks, Entra, EntraIdentity, Flow, GroupAccess, IdentityEndpoint, Item, MintedAs, Origin,
@@ -59,6 +61,8 @@ pub struct Config {
     pub id_privacy: IdPrivacy,
     /// The key of viewer hashes.
     pub hmac_key: Option<SecretRef>,
+    /// Who vouches for viewers, where callers do not.
+    pub issuer: Option<Arc<Issuer>>,
     /// Vendor systems by name.
     pub upstreams: BTreeMap<String, Arc<Upstream>>,
     /// What can be shown, by name.

@@ -1,20 +1,21 @@
 //! Secrets from files and variables, leased like everything else: a file is read again every few
 //! seconds, and what cannot be used (missing, empty, half written) leaves the old one in place.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+mod files;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use crate::config::{Environment, SecretRef};
-use crate::lease::{Keeper, Lease, Policy, Rhythm, Source, Want};
+use crate::lease::{Keeper, Lease, Policy, Rhythm};
 use crate::lifecycle::Tasks;
-use crate::model::{Clock, Code, Fault, Lifetime, Moment, Secret};
+use crate::model::{Clock, Code, Fault, Secret};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Reading;
+use files::Files;
+pub use files::{Text, read_text};
 
 /// A file is in use at most so long after it changed. Polling, not watching: kubelet swaps a
 /// directory's symlink, which a watch on the file does not see, and some file systems have no
@@ -22,25 +23,45 @@ use crate::telemetry::metrics::Reading;
 const POLL: Duration = Duration::from_secs(4);
 /// How long a replaced caller secret is still good.
 const OVERLAP: Duration = Duration::from_secs(60);
-/// What is larger is no secret.
-const MOST_BYTES: u64 = 64 << 10;
+/// Never judged by age: a secret is good until there is another one.
+const POLICY: Policy = Policy { min_ttl: Duration::ZERO, asked: Duration::ZERO, stale_until: Duration::ZERO };
 
 /// One secret of the config.
 #[derive(Clone)]
 pub struct SecretLease {
+    name: Arc<str>,
+    metrics: Option<Metrics>,
     kind: Kind,
 }
 
 #[derive(Clone)]
 enum Kind {
     Fixed(Arc<Secret>),
-    File { lease: Arc<Lease<SecretFile>>, keeper: Arc<Keeper<SecretFile>> },
+    File {
+        file: Watched<Secret>,
+        /// The second in which the file was last read out of turn.
+        reread: Arc<AtomicU64>,
+    },
+}
+
+/// Something that is made of files, and made anew when they change: a certificate with its key, a set of keys.
+pub struct Watched<T: Send + Sync + 'static> {
+    lease: Arc<Lease<Files<T>>>,
+    keeper: Arc<Keeper<Files<T>>>,
+}
+
+impl<T: Send + Sync + 'static> Clone for Watched<T> {
+    fn clone(&self) -> Self {
+        Watched { lease: Arc::clone(&self.lease), keeper: Arc::clone(&self.keeper) }
+    }
 }
 
 /// Opens the secrets of a config.
 #[derive(Clone)]
 pub struct Vault {
-    keeper: Arc<Keeper<SecretFile>>,
+    keeper: Arc<Keeper<Files<Secret>>>,
+    clock: Clock,
+    tasks: Tasks,
     metrics: Metrics,
     environment: Environment,
 }
@@ -48,8 +69,7 @@ pub struct Vault {
 impl Vault {
     /// A vault whose files are polled from now on.
     pub fn new(clock: Clock, tasks: Tasks, metrics: Metrics, environment: Environment) -> Vault {
-        let rhythm = Rhythm { floor: Duration::ZERO, idle: None, every: Some(POLL), deadline: Duration::from_secs(10) };
-        Vault { keeper: Keeper::start(clock, tasks, rhythm), metrics, environment }
+        Vault { keeper: keeper(&clock, &tasks), clock, tasks, metrics, environment }
     }
 
     /// Opens the secret `name` (its key in the config).
@@ -64,21 +84,68 @@ impl Vault {
                 Kind::Fixed(Arc::new(Secret::new(text.to_owned())))
             }
             SecretRef::File(path) => {
-                let source = SecretFile {
-                    name: name.to_owned(),
-                    path: path.clone(),
-                    metrics: self.metrics.clone(),
-                    clock: self.keeper.clock().clone(),
-                    previous: Mutex::new(None),
-                    reread: AtomicU64::new(0),
-                    bad: AtomicBool::new(false),
-                };
-                let lease = Lease::new(source);
-                lease.ask(&self.keeper, &POLICY).await.map_err(|fault| fault.detail().to_owned())?;
-                Kind::File { lease, keeper: Arc::clone(&self.keeper) }
+                let make =
+                    |texts: &[Text]| Ok(Secret::new(texts.first().map(|text| text.to_string()).unwrap_or_default()));
+                let files = self.files(name, vec![path.clone()], make);
+                let file = Watched::open(files, Arc::clone(&self.keeper)).await?;
+                Kind::File { file, reread: Arc::default() }
             }
         };
-        Ok(SecretLease { kind })
+        Ok(SecretLease { name: name.into(), metrics: Some(self.metrics.clone()), kind })
+    }
+
+    /// Opens what `make` makes of these files, all of which belong to the key `name` in the config. `make` says in
+    /// one sentence what is wrong with their texts, without quoting them.
+    ///
+    /// # Errors
+    /// One sentence: the same, or which file cannot be read.
+    pub async fn watch<T: Send + Sync + 'static>(
+        &self,
+        name: &str,
+        paths: Vec<PathBuf>,
+        make: impl Fn(&[Text]) -> Result<T, String> + Send + Sync + 'static,
+    ) -> Result<Watched<T>, String> {
+        Watched::open(self.files(name, paths, make), keeper(&self.clock, &self.tasks)).await
+    }
+
+    fn files<T>(
+        &self,
+        name: &str,
+        paths: Vec<PathBuf>,
+        make: impl Fn(&[Text]) -> Result<T, String> + Send + Sync + 'static,
+    ) -> Files<T> {
+        Files::new(name, paths, Box::new(make), self.metrics.clone(), self.clock.clone())
+    }
+}
+
+fn keeper<T: Send + Sync + 'static>(clock: &Clock, tasks: &Tasks) -> Arc<Keeper<Files<T>>> {
+    let rhythm = Rhythm { floor: Duration::ZERO, idle: None, every: Some(POLL), deadline: Duration::from_secs(10) };
+    Keeper::start(clock.clone(), tasks.clone(), rhythm)
+}
+
+impl<T: Send + Sync + 'static> Watched<T> {
+    async fn open(files: Files<T>, keeper: Arc<Keeper<Files<T>>>) -> Result<Watched<T>, String> {
+        let lease = Lease::new(files);
+        lease.ask(&keeper, &POLICY).await.map_err(|fault| fault.detail().to_owned())?;
+        Ok(Watched { lease, keeper })
+    }
+
+    /// What was last made. Never waits.
+    ///
+    /// # Errors
+    /// Nothing was ever made, which [`Vault::watch`] rules out.
+    pub fn current(&self) -> Result<Arc<T>, Fault> {
+        let held = self.lease.held().ok_or_else(|| Fault::new(Code::Internal, "a secret was never read"))?;
+        Ok(Arc::clone(&held.item.value))
+    }
+
+    /// What the files hold at this moment. What cannot be used leaves it as it was.
+    async fn latest(&self) -> Result<Arc<T>, Fault> {
+        let Ok(fresh) = self.lease.source().read().await else { return self.current() };
+        if !self.lease.held().is_some_and(|held| held.item.same_as(&fresh)) {
+            self.lease.renew_now(&self.keeper);
+        }
+        Ok(fresh.value)
     }
 }
 
@@ -86,7 +153,7 @@ impl SecretLease {
     /// A secret that is given in a test.
     #[cfg(test)]
     pub fn fixed(text: &str) -> SecretLease {
-        SecretLease { kind: Kind::Fixed(Arc::new(Secret::new(text.into()))) }
+        SecretLease { name: "fixed".into(), metrics: None, kind: Kind::Fixed(Arc::new(Secret::new(text.into()))) }
     }
 
     /// The secret as last read. Never waits.
@@ -96,10 +163,7 @@ impl SecretLease {
     pub fn current(&self) -> Result<Arc<Secret>, Fault> {
         match &self.kind {
             Kind::Fixed(secret) => Ok(Arc::clone(secret)),
-            Kind::File { lease, .. } => {
-                let held = lease.held().ok_or_else(|| Fault::new(Code::Internal, "a secret was never read"))?;
-                Ok(held.item)
-            }
+            Kind::File { file, .. } => file.current(),
         }
     }
 
@@ -110,10 +174,10 @@ impl SecretLease {
     /// As [`SecretLease::current`].
     pub fn accepted(&self) -> Result<Vec<Arc<Secret>>, Fault> {
         let mut accepted = vec![self.current()?];
-        if let Kind::File { lease, keeper } = &self.kind {
-            let previous = lease.source().previous.lock().unwrap_or_else(PoisonError::into_inner);
-            let recent = previous.as_ref().filter(|(_, since)| keeper.clock().now().since(*since) < OVERLAP);
-            accepted.extend(recent.map(|(secret, _)| Arc::new(secret.clone())));
+        if let Kind::File { file, .. } = &self.kind {
+            let now = file.keeper.clock().now();
+            let recent = file.lease.source().previous().filter(|(_, since)| now.since(*since) < OVERLAP);
+            accepted.extend(recent.map(|(secret, _)| secret));
         }
         Ok(accepted)
     }
@@ -121,13 +185,13 @@ impl SecretLease {
     /// The secret as it is in its file at this moment, if it has changed: for a caller who may
     /// have been faster. At most once a second, so that wrong callers cause no reading.
     pub async fn changed(&self) -> Option<Arc<Secret>> {
-        let Kind::File { lease, keeper } = &self.kind else { return None };
-        let second = keeper.clock().now().boot / 1_000_000_000;
-        if lease.source().reread.swap(second, Ordering::Relaxed) == second {
+        let Kind::File { file, reread } = &self.kind else { return None };
+        let second = file.keeper.clock().now().boot / 1_000_000_000;
+        if reread.swap(second, Ordering::Relaxed) == second {
             return None;
         }
         let held = self.current().ok()?;
-        self.latest().await.ok().filter(|latest| !latest.same_as(&held))
+        file.latest().await.ok().filter(|latest| !latest.same_as(&held))
     }
 
     /// The secret as it is in its file at this moment: for when the vendor just refused the one we
@@ -136,103 +200,19 @@ impl SecretLease {
     /// # Errors
     /// As [`SecretLease::current`].
     pub async fn latest(&self) -> Result<Arc<Secret>, Fault> {
-        if let Kind::File { lease, keeper } = &self.kind
-            && let Ok(text) = lease.source().read().await
-        {
-            let held = self.current()?;
-            let fresh = Secret::new(text);
-            if fresh.same_as(&held) {
-                return Ok(held);
-            }
-            lease.renew_now(keeper);
-            return Ok(Arc::new(fresh));
-        }
-        self.current()
-    }
-}
-
-/// Never judged by age: a secret is good until there is another one.
-const POLICY: Policy = Policy { min_ttl: Duration::ZERO, asked: Duration::ZERO, stale_until: Duration::ZERO };
-
-/// A file with a secret in it.
-pub struct SecretFile {
-    name: String,
-    path: PathBuf,
-    metrics: Metrics,
-    clock: Clock,
-    /// What was replaced, and when.
-    previous: Mutex<Option<(Secret, Moment)>>,
-    /// The second in which the file was last read out of turn.
-    reread: AtomicU64,
-    /// Whether the log knows that the file is bad; one line for each time it turns bad is enough.
-    bad: AtomicBool,
-}
-
-impl SecretFile {
-    async fn read(&self) -> Result<String, Fault> {
-        let read = read_text(&self.path).await;
-        let was_bad = self.bad.swap(read.is_err(), Ordering::Relaxed);
-        read.map_err(|(reading, message)| {
-            self.metrics.secret_read(&self.name, reading);
-            if !was_bad {
-                tracing::warn!(secret = %self.name, path = %self.path.display(), message, "a secret file cannot be used; what was read before, if anything, stays in use");
-            }
-            Fault::new(Code::CredentialsRejected, format!("{}: {}: {message}", self.name, self.path.display()))
-        })
-    }
-}
-
-impl Source for SecretFile {
-    type Item = Secret;
-
-    async fn fetch(&self, _: Want) -> Result<(Secret, Lifetime), Fault> {
-        let secret = Secret::new(self.read().await?);
-        Ok((secret, Lifetime::unbounded(self.clock.now())))
-    }
-
-    fn policy(&self) -> Policy {
-        POLICY
-    }
-
-    fn arrived(&self, old: Option<&Secret>, new: &Secret) {
-        if old.is_some_and(|old| !old.same_as(new)) {
-            *self.previous.lock().unwrap_or_else(PoisonError::into_inner) =
-                old.map(|old| (old.clone(), self.clock.now()));
-            self.metrics.secret_read(&self.name, Reading::Ok);
-            tracing::info!(secret = %self.name, "a secret has changed; the new one is in use");
+        match &self.kind {
+            Kind::Fixed(secret) => Ok(Arc::clone(secret)),
+            Kind::File { file, .. } => file.latest().await,
         }
     }
-}
 
-/// Reads a small text file to its end, without the white space around it (a trailing newline is
-/// the classic).
-///
-/// # Errors
-/// What is wrong, for a metric and for people.
-pub async fn read_text(path: &Path) -> Result<String, (Reading, String)> {
-    let path = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || -> std::io::Result<Zeroizing<String>> {
-        let metadata = std::fs::metadata(&path)?;
-        if !metadata.is_file() {
-            return Err(std::io::Error::other("is not a file"));
+    /// Raises the alarm about a secret that the vendor rejects, while it still takes the one before.
+    pub fn rejected(&self) {
+        if let Some(metrics) = &self.metrics {
+            metrics.secret_read(&self.name, Reading::Rejected);
         }
-        if metadata.len() > MOST_BYTES {
-            return Err(std::io::Error::other("is over 64 KiB, which is no secret"));
-        }
-        let mut text = Zeroizing::new(String::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1));
-        std::fs::File::open(&path)?.take(MOST_BYTES).read_to_string(&mut text)?;
-        Ok(text)
-    });
-    let text = read.await.map_err(|_| (Reading::Unreadable, "reading was interrupted".to_owned()))?;
-    let text = text.map_err(|error| (Reading::Unreadable, error.to_string()))?;
-    let text = text.trim_start_matches('\u{feff}').trim();
-    if text.is_empty() {
-        return Err((Reading::Empty, "is empty".to_owned()));
+        tracing::warn!(secret = %self.name, "the vendor rejects the new secret; the one before still works and stays in use, until the vendor takes the new one");
     }
-    if text.contains('\0') {
-        return Err((Reading::Unreadable, "holds NUL bytes, so it is half written or no text".to_owned()));
-    }
-    Ok(text.to_owned())
 }
 
 #[cfg(test)]
@@ -273,5 +253,22 @@ mod tests {
         }
         std::fs::write(&file, "new").unwrap();
         assert_eq!(secret.latest().await.unwrap().expose(), "new");
+    }
+
+    #[tokio::test]
+    async fn rank_35_what_makes_no_sense_leaves_the_old_value() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "1").unwrap();
+        let number = |texts: &[Text]| texts[0].parse::<u32>().map_err(|_| "holds no number".to_owned());
+        let watched = vault().watch("n", vec![file.path().into()], number).await.unwrap();
+        let first = watched.current().unwrap();
+        for text in ["none", "", "1"] {
+            std::fs::write(&file, text).unwrap();
+            assert!(Arc::ptr_eq(&watched.latest().await.unwrap(), &first), "{text}: what is the same is not made anew");
+        }
+        std::fs::write(&file, "2").unwrap();
+        assert_eq!(*watched.latest().await.unwrap(), 2);
+        let error = vault().watch("n", vec!["/nowhere/x".into()], number).await.err().unwrap();
+        assert!(error.contains("n: /nowhere/x"), "{error}");
     }
 }

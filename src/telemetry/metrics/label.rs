@@ -34,7 +34,7 @@ labels! {
     /// How a request for a viewer token ended.
     Outcome { Hit "hit", Miss "miss", Coalesced "coalesced", Stale "stale", Limited "limited", Refused "refused", Error "error" }
     /// What a vendor was asked for.
-    Operation { ServiceToken "service_token", TokenInfo "token_info", Mint "mint" }
+    Operation { ServiceToken "service_token", TokenInfo "token_info", Mint "mint", Jwks "jwks" }
     /// How a call to a vendor ended.
     CallOutcome {
         Ok "ok", Timeout "timeout", Connect "connect", Tls "tls", Throttled "throttled", Denied "denied",
@@ -49,7 +49,7 @@ labels! {
         Informational "1xx", Success "2xx", Redirection "3xx", ClientError "4xx", ServerError "5xx",
     }
     /// How a reading of a secret went.
-    Reading { Ok "ok", Unreadable "unreadable", Empty "empty" }
+    Reading { Ok "ok", Unreadable "unreadable", Empty "empty", Unusable "unusable", Rejected "rejected" }
 }
 
 /// One counter for each value of a closed set, resolved once.
