@@ -2,6 +2,8 @@
 //! that is the emulator in this process. One module for each behaviour. Numbers in names are those of the acceptance
 //! table (`rank_`) and of the vendor's test vectors (`row_`).
 
+#[path = "../issuer/mod.rs"]
+mod issuer;
 mod support;
 
 mod audit;
@@ -31,3 +33,4 @@ mod series;
 mod start;
 mod stop;
 mod tls;
+mod viewers;

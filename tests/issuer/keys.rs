@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use aws_lc_rs::encoding::AsBigEndian as _;
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::rsa::{KeyPairComponents, KeySize, PublicKeyComponents};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
     Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384,
@@ -12,7 +12,7 @@ use aws_lc_rs::signature::{
 };
 use serde_json::{Value, json};
 
-use super::tokens::base64;
+use super::tokens::{base64, unbase64};
 
 /// A private key, its algorithm and the name that it is published under.
 pub struct SigningKey {
@@ -64,6 +64,34 @@ pub fn ed25519() -> &'static SigningKey {
 }
 
 impl SigningKey {
+    /// A key of somebody else, who has published its private half; none of a kind that nobody here signs with.
+    pub fn of_jwk(jwk: &Value) -> Option<&'static SigningKey> {
+        let part = |name: &str| jwk[name].as_str().map(unbase64);
+        let text = |name: &str| jwk[name].as_str().map(|text| &*Box::leak(text.to_owned().into_boxed_str()));
+        let pair = match (jwk["kty"].as_str()?, jwk["crv"].as_str()) {
+            ("RSA", None) => {
+                let public_key = PublicKeyComponents { n: part("n")?, e: part("e")? };
+                let components = KeyPairComponents {
+                    public_key,
+                    d: part("d")?,
+                    p: part("p")?,
+                    q: part("q")?,
+                    dP: part("dp")?,
+                    dQ: part("dq")?,
+                    qInv: part("qi")?,
+                };
+                Pair::Rsa(Box::new(RsaKeyPair::from_components(&components).ok()?))
+            }
+            ("EC", Some("P-256")) => {
+                let point = [vec![4], part("x")?, part("y")?].concat();
+                let made = EcdsaKeyPair::from_private_key_and_public_key;
+                Pair::Ec(made(&ECDSA_P256_SHA256_FIXED_SIGNING, &part("d")?, &point).ok()?)
+            }
+            _ => return None,
+        };
+        Some(Box::leak(Box::new(SigningKey { kid: text("kid")?, alg: text("alg")?, pair })))
+    }
+
     fn rsa(kid: &'static str) -> SigningKey {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("a new key");
         SigningKey { kid, alg: "RS256", pair: Pair::Rsa(Box::new(pair)) }

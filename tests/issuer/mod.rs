@@ -4,7 +4,7 @@
 //! It runs on threads of its own, so that tests with and without a runtime can have it, and shares no code with what it
 //! is there to test.
 
-#![allow(dead_code, reason = "each of the programs that include this uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each of the programs that include this uses a part of it")]
 
 mod answer;
 mod keys;
@@ -15,7 +15,7 @@ mod tokens;
 pub use answer::{Answer, Manner};
 pub use keys::{SigningKey, ed25519, other_p256, other_rsa, p256, p384, rsa};
 pub use server::Issuer;
-pub use tokens::{Token, base64, joined, now, opened};
+pub use tokens::{Token, base64, joined, now, opened, unbase64};
 
 use serde_json::{Value, json};
 

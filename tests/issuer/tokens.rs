@@ -26,6 +26,11 @@ pub fn base64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// The bytes of a text in base64url.
+pub fn unbase64(text: &str) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(text).expect("base64url")
+}
+
 /// A token of these texts, signed by this key's algorithm whatever the header says.
 pub fn joined(key: &SigningKey, header: &str, payload: &str) -> String {
     let message = format!("{}.{}", base64(header), base64(payload));
@@ -35,8 +40,7 @@ pub fn joined(key: &SigningKey, header: &str, payload: &str) -> String {
 
 /// A part of a token, decoded.
 pub fn opened(token: &str, part: usize) -> Vec<u8> {
-    let part = token.split('.').nth(part).expect("a token has three parts");
-    URL_SAFE_NO_PAD.decode(part).expect("a part is base64url")
+    unbase64(token.split('.').nth(part).expect("a token has three parts"))
 }
 
 fn members(value: Value) -> Map<String, Value> {

@@ -67,7 +67,9 @@ async fn rank_26_t20_nor_does_an_issuer_that_fails() {
     let (_, before) = scene.issuer.fetches();
     scene.issuer.keys(Answer::status(500));
     let begin = Instant::now();
-    let served = flood(&scene, |reply| unauthenticated(reply, "an unknown name")).await;
+    let away =
+        |reply: &Reply| assert_eq!(reply.refusal(), (503, "upstream_unavailable".to_owned()), "{}", reply.text());
+    let served = flood(&scene, away).await;
     assert!(served.iter().all(|reply| reply.status == 200), "the keys in hand go on");
     let (_, after) = scene.issuer.fetches();
     assert!((1..=allowed(begin)).contains(&(after - before)), "{} looks in {:?}", after - before, begin.elapsed());

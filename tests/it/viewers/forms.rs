@@ -154,7 +154,8 @@ async fn a_page_for_people_shows_the_keys_and_no_viewer() {
     let page = scene.client.get(scene.app.admin(), "/status", &[("accept", "text/html")]).await;
     for reply in [json, page] {
         let text = reply.text();
-        assert!(text.contains("viewers") && text.to_lowercase().contains("keys"), "{text}");
+        let lower = text.to_lowercase();
+        assert!(lower.contains("viewers") && lower.contains("keys") && text.contains(&scene.issuer.url()), "{text}");
         for word in ["alice", "canary", "emea", "eyJ", rsa().kid] {
             assert!(!text.contains(word), "{word} in {text}");
         }

@@ -7,7 +7,7 @@ use aws_lc_rs::hmac;
 use serde_json::{Value, json};
 
 use super::scene::{Gate, RENEW, Scene, seen, unauthenticated};
-use crate::issuer::{Token, base64, ed25519, joined, opened, other_p256, other_rsa, p256, p384, rsa};
+use crate::issuer::{Token, base64, ed25519, joined, opened, other_p256, other_rsa, p256, p384, rsa, unbase64};
 
 /// Every one of these is refused, and the vendor hears of none.
 async fn refuses<T: AsRef<str>>(scene: &Scene, tokens: impl IntoIterator<Item = (T, String)>) {
@@ -78,7 +78,7 @@ async fn t16_hmac_with_the_public_key_is_refused() {
     let payload = scene.token().payload_text();
     let jwk = rsa().bare_jwk();
     let set = crate::issuer::set(&[rsa().jwk(), p256().jwk()]);
-    let modulus = opened(&format!(".{}.", jwk["n"].as_str().expect("a modulus")), 1);
+    let modulus = unbase64(jwk["n"].as_str().expect("a modulus"));
     let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", jwk["n"].as_str().expect("a text"));
     let secrets: [(&str, Vec<u8>); 7] = [
         ("nothing", Vec::new()),
@@ -169,15 +169,11 @@ async fn t16_signatures_that_are_none_are_refused() {
     let order = "_____wAAAAD__________7zm-q2nF56E87nKwvxjJVE";
     tokens.push((
         "r and s are the order".to_owned(),
-        format!("{elliptic}.{}", base64([unbase(order), unbase(order)].concat())),
+        format!("{elliptic}.{}", base64([unbase64(order), unbase64(order)].concat())),
     ));
     let good = opened(&Token::by(p256(), &scene.issuer).text(), 2);
     tokens.push(("ECDSA in DER".to_owned(), format!("{elliptic}.{}", base64(der(&good)))));
     refuses(&scene, tokens).await;
-}
-
-fn unbase(text: &str) -> Vec<u8> {
-    opened(&format!(".{text}."), 1)
 }
 
 /// `SEQUENCE { INTEGER r, INTEGER s }`.
@@ -513,8 +509,5 @@ async fn rfc_6750_the_scheme_has_to_be_bearer() {
         Some("Bearer"),
         "no error is named where none was made (section 3.1)"
     );
-    let wrong = scene.get(&scene.token().really_by(other_rsa()).text()).await;
-    let challenge = wrong.header("www-authenticate").unwrap_or_default();
-    assert!(challenge.contains("invalid_token"), "{challenge}");
     assert_eq!(scene.operations(), Vec::<&str>::new());
 }

@@ -164,7 +164,7 @@ fn claims_that_are_none() {
         for claim in ["''", "'/'", "'/a/'", "'/a~2b'", "'/a~'"] {
             refuses(&with(&format!("{key}: {claim}")), &format!("viewers.jwt.{key}"), "");
         }
-        for claim in ["5", "[sub]", "{a: b}", "true"] {
+        for claim in ["[sub]", "{a: b}"] {
             assert!(!said(&with(&format!("{key}: {claim}"))).is_empty(), "{key}: {claim}");
         }
     }

@@ -76,23 +76,18 @@ fn t16_wycheproofs_forgeries_open_with_no_key_at_all() {
     let vectors = read(include_str!("../../vectors/wycheproof/json_web_signature_test.json"));
     let groups = list(&vectors, "testGroups");
     let keys: Vec<Value> = groups.iter().filter_map(|group| group.get("public")).map(public).collect();
-    for test in groups.iter().flat_map(|group| list(group, "tests")).filter(|test| test["result"] != "valid") {
+    let tests: Vec<&Value> = groups.iter().flat_map(|group| list(group, "tests")).collect();
+    // Some are only refused since the key that stands beside them is for something else.
+    let is_sound = |token: &str| tests.iter().any(|test| test["jws"] == token && test["result"] == "valid");
+    for test in tests.iter().filter(|test| test["result"] != "valid") {
         for key in &keys {
             let mut nameless = key.clone();
             nameless.as_object_mut().expect("a key is an object").remove("kid");
             for key in [key, &nameless] {
-                // The key of another group may be the same one for something else; a forgery is none of anybody's.
-                assert!(!opens(text(test, "jws"), &json!({"keys": [key]})) || is_sound_elsewhere(test), "{test}");
+                assert!(!opens(text(test, "jws"), &json!({"keys": [key]})) || is_sound(text(test, "jws")), "{test}");
             }
         }
     }
-}
-
-/// Signatures that are good, and refused where they stand since their key is published for something else.
-fn is_sound_elsewhere(test: &Value) -> bool {
-    let flags = list(test, "flags");
-    let comment = text(test, "comment");
-    flags.is_empty() && (comment.contains("ncryption") || comment.contains("Use"))
 }
 
 /// Rank 28: 26 sets. Which of them are none, and which have no key for their token.
