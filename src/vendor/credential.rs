@@ -447,7 +447,7 @@ mod tests {
         assert_eq!(offered(&credential, &["newest"]).await, (None, words(&["newest"])));
         // The vendor changes over while the new one is left in peace.
         replaced(&secret, &file, "last").await;
-        assert_eq!(offered(&credential, &["newest"]).await, (None, words(&["newest"])));
+        assert_eq!(offered(&credential, &["newest"]).await, (None, words(&["last", "newest"])));
         assert_eq!(offered(&credential, &["last"]).await, (None, words(&["newest", "last"])));
         assert_eq!(offered(&credential, &["newest"]).await, (no, words(&["last"])));
     }
