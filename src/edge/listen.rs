@@ -188,3 +188,54 @@ pub fn raise_file_limit() {
         tracing::debug!("the limit of open files stays as it is");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    fn asked(peer_uids: Vec<u32>) -> UnixSocket {
+        UnixSocket { mode: 0o600, owner: None, group: None, peer_uids }
+    }
+
+    fn me() -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
+
+    /// The first listener is in no loop, so that whoever comes is taken by the other.
+    #[tokio::test]
+    async fn t6_every_loop_takes_connections_of_the_one_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let (first, _file) = Listener::bind_unix(&path, &asked(Vec::new())).unwrap();
+        let door = first.another().unwrap().open().unwrap();
+        let _client = UnixStream::connect(&path).unwrap();
+        assert!(matches!(door.next().await, Arrival::Guest(Io::Unix(_), peer) if peer == Peer::user(me())));
+    }
+
+    #[tokio::test]
+    async fn t6_users_who_are_not_named_are_unwelcome() {
+        let folder = tempfile::tempdir().unwrap();
+        for (peer_uids, is_welcome) in
+            [(vec![], true), (vec![me()], true), (vec![me() + 1, me()], true), (vec![me() + 1], false)]
+        {
+            let path = folder.path().join("s");
+            let (listener, _file) = Listener::bind_unix(&path, &asked(peer_uids.clone())).unwrap();
+            let doors = [listener.another().unwrap().open().unwrap(), listener.open().unwrap()];
+            for door in doors {
+                let _client = UnixStream::connect(&path).unwrap();
+                assert_eq!(matches!(door.next().await, Arrival::Guest(..)), is_welcome, "{peer_uids:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_shared_address_is_bound_again_and_another_one_is_not() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let shared = Listener::bind(any, true, None).unwrap();
+        assert_eq!(shared.another().unwrap().place(), shared.place());
+        let alone = Listener::bind(any, false, None).unwrap();
+        assert!(alone.another().err().unwrap().starts_with(&format!("cannot listen on {}", alone.place())));
+    }
+}
