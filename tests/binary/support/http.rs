@@ -75,6 +75,12 @@ impl Wire {
         Wire(BufReader::new(Box::new(stream)))
     }
 
+    /// The next byte; none if the connection is closed instead.
+    pub fn byte(&mut self) -> Option<u8> {
+        let mut byte = [0];
+        self.0.read_exact(&mut byte).ok().map(|()| byte[0])
+    }
+
     /// All bytes until the connection is closed or breaks.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
