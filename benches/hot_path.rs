@@ -5,7 +5,7 @@
 mod support;
 
 use std::hint::black_box;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,12 @@ use criterion::{BatchSize, Criterion};
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use sidemint::api::{self, Show, Site};
 use sidemint::app::App;
-use sidemint::config::{self, Environment};
+use sidemint::config::{self, Environment, Listen};
 use sidemint::edge::guard::{Proof, Rules};
 use sidemint::lease::Policy;
 use sidemint::lifecycle::Stop;
-use sidemint::model::Viewer;
+use sidemint::model::peer::Origin;
+use sidemint::model::{Peer, Viewer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 
@@ -29,7 +30,7 @@ use support::vendor::Vendor;
 
 /// Behind the pipe that stands for a socket.
 const PIPE: usize = 64 << 10;
-const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 50_000);
+const PEER: Peer = Peer { origin: Origin::Address(IpAddr::V4(Ipv4Addr::LOCALHOST)), certificate: None };
 
 fn main() -> Result<()> {
     // The sidecar of this benchmark lives in this process, and its audit trail goes to stderr.
@@ -43,7 +44,7 @@ fn main() -> Result<()> {
     let vendor = Vendor::start()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let app = runtime.block_on(start(&vendor))?;
-    let port = app.addresses().first().context("no address")?.port();
+    let port = app.addresses().first().and_then(Listen::tcp).context("no address")?.port();
     whole(&mut criterion, &runtime, app.site(), "GET", &Request::get(port, "v-1"))?;
     whole(&mut criterion, &runtime, app.site(), "POST", &Request::post(port, "v-1", "load"))?;
     parts(&mut criterion, app.site(), port)?;
@@ -126,7 +127,7 @@ fn hit(site: &Site, show: &Show, viewer: &Viewer, policy: &Policy) -> Option<sid
 }
 
 fn guard(criterion: &mut Criterion, port: u16) -> Result<()> {
-    let rules = Rules::new(&[SocketAddr::from(([127, 0, 0, 1], port))], &[], &[], false);
+    let rules = Rules::new(&[Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], port)))], &[], &[], false);
     let uri: Uri = "/v1/embeds/sales/token?viewer_id=v-1".parse()?;
     let mut headers = HeaderMap::new();
     headers.insert("host", HeaderValue::try_from(format!("127.0.0.1:{port}"))?);

@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::api::{self, Recent, Site, Snapshot};
-use crate::config::{Config, Environment};
-use crate::edge::{Answer, Limits, Listener, Request, serve};
+use crate::config::{Config, Environment, Listen, Server};
+use crate::edge::{Answer, Door, Identities, Limits, Listener, Request, SocketFile, serve};
 use crate::lifecycle::Tasks;
 use crate::model::Clock;
 use crate::telemetry::{Audit, Metrics};
 use crate::tokens::ViewerTokens;
 use parts::Parts;
-pub use workshop::vendors;
+pub use workshop::{issuer_keys, vendors};
 
 /// Open connections of the token port; each costs about 14 KiB.
 const CONNECTIONS: usize = 16_384;
@@ -32,7 +32,9 @@ pub struct App {
     /// The admin port's own: it answers until the drain is over, so that one can look on.
     admin_tasks: Tasks,
     parts: Parts,
-    addresses: Vec<SocketAddr>,
+    places: Vec<Listen>,
+    /// Of unix sockets; they go with the end of the drain, or with this.
+    files: Mutex<Vec<SocketFile>>,
     admin: SocketAddr,
     workers: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
@@ -47,12 +49,11 @@ impl App {
         let (clock, tasks) = (Clock::system(), Tasks::new());
         let metrics = Metrics::new().map_err(|error| format!("metrics: {error}"))?;
         let parts = Parts::new(&clock, &tasks, &metrics, environment);
-        let shared = config.server.workers > 1;
-        let bind = |address: &SocketAddr| Listener::bind(*address, shared);
-        let listeners: Vec<Listener> = config.server.listen.iter().map(bind).collect::<Result<_, _>>()?;
-        let addresses: Vec<SocketAddr> = listeners.iter().map(Listener::address).collect();
-        let admin = Listener::bind(config.admin.listen, false)?;
-        let snapshot = parts.snapshot(Arc::new(config), &addresses, None).await?;
+        let identities = parts.identities(&config.server).await?;
+        let (listeners, files) = bind(&config.server, identities.as_ref())?;
+        let places: Vec<Listen> = listeners.iter().map(|listener| listener.place().clone()).collect();
+        let admin = Listener::bind(config.admin.listen, false, None)?;
+        let snapshot = parts.snapshot(Arc::new(config), &places, None).await?;
         let config = Arc::clone(&snapshot.config);
         let site = Arc::new(Site {
             narrowed: Arc::clone(&parts.narrowed),
@@ -67,17 +68,23 @@ impl App {
             metrics,
         });
         let admin_tasks = Tasks::new();
-        let app =
-            App { admin: admin.address(), site, tasks, admin_tasks, parts, addresses, workers: Default::default() };
-        app.serve_admin(admin, &config);
-        listeners.into_iter().for_each(|listener| app.serve_tokens(listener, &config));
-        app.start_workers(&config)?;
+        let address = admin.place().tcp().unwrap_or(config.admin.listen);
+        let (files, workers) = (Mutex::new(files), Mutex::default());
+        let app = App { admin: address, site, tasks, admin_tasks, parts, places, files, workers };
+        app.serve_admin(admin.open()?, &config);
+        app.start_workers(&config, &listeners)?;
+        for listener in listeners {
+            serve_site(&app.site, listener.open()?, limits(&config), &app.tasks);
+        }
+        if let Some(caution) = config.server.caution() {
+            tracing::warn!("{caution}");
+        }
         Ok(app)
     }
 
     /// Where the token API listens.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub fn addresses(&self) -> &[Listen] {
+        &self.places
     }
 
     /// Where the admin port listens.
@@ -103,7 +110,7 @@ impl App {
     pub async fn reload(&self, config: Config) -> Result<(), String> {
         let old = self.site.snapshot();
         warn_of_what_needs_a_restart(&old.config, &config);
-        let new = self.parts.snapshot(Arc::new(config), &self.addresses, Some(&old)).await?;
+        let new = self.parts.snapshot(Arc::new(config), &self.places, Some(&old)).await?;
         retire_what_is_gone(&old, &new);
         self.site.replace(new);
         Ok(())
@@ -127,6 +134,8 @@ impl App {
                 tracing::error!("an event loop ended in a panic");
             }
         }
+        // Nobody is let in any more, so nobody should find the way.
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.admin_tasks.stop().begin();
         self.admin_tasks.drained(LAST_WORDS).await;
         self.admin_tasks.stop().force();
@@ -134,33 +143,28 @@ impl App {
         tracing::info!("stopped");
     }
 
-    fn serve_admin(&self, listener: Listener, config: &Config) {
-        let limits = Limits { header_timeout: config.server.header_timeout, connections: ADMIN_CONNECTIONS };
+    fn serve_admin(&self, door: Door, config: &Config) {
+        let limits = Limits { connections: ADMIN_CONNECTIONS, ..limits(config) };
         let site = Arc::clone(&self.site);
-        let addresses = [listener.address()];
+        let addresses = [self.admin];
         let handler = move |request: Request, _| Answer::Ready(api::admin::handle(&site, &request, &addresses));
-        self.admin_tasks.background(serve(listener, limits, self.admin_tasks.clone(), handler));
+        self.admin_tasks.background(serve(door, limits, self.admin_tasks.clone(), handler, |_| ()));
     }
 
-    fn serve_tokens(&self, listener: Listener, config: &Config) {
-        let limits = Limits { header_timeout: config.server.header_timeout, connections: CONNECTIONS };
-        serve_site(&self.site, listener, limits, &self.tasks);
-    }
-
-    /// More event loops on the same addresses; the kernel spreads the connections.
-    fn start_workers(&self, config: &Config) -> Result<(), String> {
+    /// More event loops at the same places; the kernel spreads the connections.
+    fn start_workers(&self, config: &Config, listeners: &[Listener]) -> Result<(), String> {
         for number in 1..config.server.workers {
-            let (site, tasks, addresses) = (Arc::clone(&self.site), self.tasks.clone(), self.addresses.clone());
-            let limits = Limits { header_timeout: config.server.header_timeout, connections: CONNECTIONS };
+            let (site, tasks, limits) = (Arc::clone(&self.site), self.tasks.clone(), limits(config));
+            let listeners: Vec<Listener> = listeners.iter().map(Listener::another).collect::<Result<_, _>>()?;
             let work = move || {
                 let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                     Ok(runtime) => runtime,
                     Err(error) => return tracing::error!(%error, "an event loop could not start"),
                 };
                 runtime.block_on(async {
-                    for address in addresses {
-                        match Listener::bind(address, true) {
-                            Ok(listener) => serve_site(&site, listener, limits, &tasks),
+                    for listener in listeners {
+                        match listener.open() {
+                            Ok(door) => serve_site(&site, door, limits, &tasks),
                             Err(error) => tracing::error!(error, "an event loop could not listen"),
                         }
                     }
@@ -179,11 +183,32 @@ impl App {
     }
 }
 
+/// Of the token port.
+fn limits(config: &Config) -> Limits {
+    Limits { header_timeout: config.server.header_timeout, connections: CONNECTIONS }
+}
+
+/// The sockets of the token port, and the files of those that have one.
+fn bind(server: &Server, identities: Option<&Identities>) -> Result<(Vec<Listener>, Vec<SocketFile>), String> {
+    let (mut listeners, mut files) = (Vec::new(), Vec::new());
+    for place in &server.listen {
+        listeners.push(match place {
+            Listen::Tcp(address) => Listener::bind(*address, server.workers > 1, identities.cloned())?,
+            Listen::Unix(path) => {
+                let (listener, file) = Listener::bind_unix(path, &server.unix_socket)?;
+                files.push(file);
+                listener
+            }
+        });
+    }
+    Ok((listeners, files))
+}
+
 /// The handler's future is not boxed: it is over a kilobyte, which allocators take their time for.
-fn serve_site(site: &Arc<Site>, listener: Listener, limits: Limits, tasks: &Tasks) {
-    let site = Arc::clone(site);
+fn serve_site(site: &Arc<Site>, door: Door, limits: Limits, tasks: &Tasks) {
+    let (site, turning) = (Arc::clone(site), Arc::clone(site));
     let handler = move |request, peer| api::handle(&site, request, peer);
-    tasks.background(serve(listener, limits, tasks.clone(), handler));
+    tasks.background(serve(door, limits, tasks.clone(), handler, move |peer| turning.turned_away(peer)));
 }
 
 fn retire_what_is_gone(old: &Snapshot, new: &Snapshot) {
@@ -217,6 +242,8 @@ fn retire_what_is_gone(old: &Snapshot, new: &Snapshot) {
 fn warn_of_what_needs_a_restart(old: &Config, new: &Config) {
     let changed = [
         ("server.listen", old.server.listen != new.server.listen),
+        ("server.unix_socket", old.server.unix_socket != new.server.unix_socket),
+        ("server.tls", old.server.tls != new.server.tls),
         ("server.workers", old.server.workers != new.server.workers),
         ("server.header_timeout", old.server.header_timeout != new.server.header_timeout),
         ("admin.listen", old.admin.listen != new.admin.listen),

@@ -40,7 +40,8 @@
 //!
 //! # The life of a request
 //!
-//! 1. [`edge::serve`] takes the connection; one lazily armed timer watches its heads.
+//! 1. [`edge::serve`] takes the connection from an [`edge::Listener`], of TCP, TLS or a path, and knows a [`model::Peer`];
+//!    one lazily armed timer watches its heads.
 //! 2. [`api::handle`] takes the [`api::Snapshot`] of the config, and
 //!    [`edge::guard`] refuses what a browser, a forged request or a proxy gives away.
 //! 3. The path names an embed; the body or query becomes a [`model::Viewer`], or is refused.
@@ -71,7 +72,7 @@
 //! # Threads
 //!
 //! One current-thread event loop serves everything; `server.workers` adds loops that share the
-//! listening address. A thread of its own writes the audit trail. Nothing on a hit blocks, and no
+//! listening places. A thread of its own writes the audit trail. Nothing on a hit blocks, and no
 //! lock is held across an await.
 
 pub mod api;

@@ -2,7 +2,6 @@
 //! protocol, by which an unmodified program takes its token from us. It is the service token itself, so the
 //! config has to open it.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -10,10 +9,11 @@ use serde::Serialize;
 
 use super::service_token::{note_grant, refuse, refuse_pages};
 use super::{Site, Snapshot, route};
-use crate::config::{BaseUrl, System};
+use crate::config::{BaseUrl, Listen, System};
 use crate::edge::{Answer, Request, Response, body, respond};
 use crate::lease::Grant;
-use crate::model::{Code, Fault, Moment, Token};
+use crate::model::peer::Origin;
+use crate::model::{Code, Fault, Moment, Peer, Token};
 use crate::tokens::{Bearer, Upstream};
 
 const VERSION: &str = "x-databricks-metadata-version";
@@ -22,14 +22,22 @@ const HOST: &str = "x-databricks-host";
 /// Whether the protocol's own header does in place of ours: an SDK cannot send that one, and no simple request
 /// forgery can send this one. From beyond this machine it says nothing about the caller, whose secret is asked for
 /// as anywhere else; and where a mesh may hand requests on, nobody knows where they are from.
-pub(super) fn does_without_proof(snapshot: &Snapshot, path: &str, caller: IpAddr) -> bool {
+pub(super) fn does_without_proof(snapshot: &Snapshot, path: &str, caller: Peer) -> bool {
     let server = &snapshot.config.server;
-    let is_local = || !server.allow_forwarded && server.listen.iter().all(|address| address.ip().is_loopback());
-    route::is_databricks_metadata(path) && is_trusted(caller, || snapshot.caller.secret().is_none() || is_local())
+    let needs_no_secret = || snapshot.caller.secret().is_none();
+    let is_local = || server.listen.iter().all(Listen::is_local);
+    route::is_databricks_metadata(path)
+        && (needs_no_secret() || !server.allow_forwarded)
+        && is_of_this_machine(caller.origin, || needs_no_secret() || is_local())
 }
 
-fn is_trusted(caller: IpAddr, is_local: impl FnOnce() -> bool) -> bool {
-    caller.to_canonical().is_loopback() && is_local()
+/// A loopback address says so only where no other could be reached: behind one that can, it may be a relay's. The
+/// kernel's word about the other end of a unix socket needs nothing beside it.
+fn is_of_this_machine(caller: Origin, is_local: impl FnOnce() -> bool) -> bool {
+    match caller {
+        Origin::User(_) => true,
+        Origin::Address(address) => address.to_canonical().is_loopback() && is_local(),
+    }
 }
 
 /// Answers an SDK.
@@ -39,7 +47,7 @@ pub(super) fn handle(
     name: &str,
     request: &Request,
     begin: Moment,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> Answer {
     let found = check_sdk(request.headers()).and_then(|()| opened(snapshot, name));
     let upstream = match found {
@@ -119,7 +127,7 @@ fn names(asked: &str, host: &BaseUrl) -> bool {
     scheme == (if host.https { "https" } else { "http" }) && authority == host.authority
 }
 
-fn grant_to(site: &Site, upstream: &Upstream, grant: &Grant<Token>, peer: SocketAddr) -> Response {
+fn grant_to(site: &Site, upstream: &Upstream, grant: &Grant<Token>, peer: Peer) -> Response {
     #[derive(Serialize)]
     struct Reply<'a> {
         access_token: &'a str,
@@ -187,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_caller_secret_is_dispensed_with_on_this_machine_only() {
-        let ask = |local: bool, caller: &str| is_trusted(caller.parse().unwrap(), || local);
+        let ask = |local: bool, caller: &str| is_of_this_machine(Origin::Address(caller.parse().unwrap()), || local);
         for caller in ["127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"] {
             assert!(ask(true, caller), "{caller}");
             assert!(!ask(false, caller), "{caller}");
@@ -195,5 +203,6 @@ mod tests {
         for caller in ["10.0.0.7", "192.168.1.1", "169.254.0.1", "fe80::1", "::ffff:10.0.0.7", "0.0.0.0", "::"] {
             assert!(!ask(true, caller), "{caller}");
         }
+        assert!(is_of_this_machine(Origin::User(1000), || false));
     }
 }

@@ -13,7 +13,6 @@ mod status;
 mod viewer_token;
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -27,7 +26,7 @@ use crate::edge::guard::{Pass, Proof, Rules};
 use crate::edge::{Answer, Request, Response, respond};
 use crate::identity::Issuer;
 use crate::lifecycle::Stop;
-use crate::model::{Clock, Code, Fault, Moment};
+use crate::model::{Clock, Code, Fault, Moment, Peer};
 use crate::secrets::SecretLease;
 use crate::telemetry::audit::{Entry, Subject};
 use crate::telemetry::{Audit, Metrics};
@@ -121,19 +120,25 @@ impl Site {
         std::mem::replace(&mut current, Arc::new(snapshot))
     }
 
+    /// Writes down that somebody was turned away before a word was said.
+    pub fn turned_away(&self, peer: Peer) {
+        let fault = Fault::new(Code::CallerUnauthenticated, "server.unix_socket.peer_uids does not name this user");
+        self.note(&fault, None, None, self.clock.now(), peer);
+    }
+
     /// Writes down a refusal or failure.
-    fn note(&self, fault: &Fault, purpose: Option<&str>, subject: Option<Subject<'_>>, at: Moment, peer: SocketAddr) {
+    fn note(&self, fault: &Fault, purpose: Option<&str>, subject: Option<Subject<'_>>, at: Moment, peer: Peer) {
         if fault.code().status() < 500 {
             self.metrics.refused(fault.code());
         }
         let code = fault.code().as_str();
         let at = at.unix_seconds();
-        self.audit.note(&Entry { at, granted: false, code, purpose, subject, caller: peer.ip() });
+        self.audit.note(&Entry { at, granted: false, code, purpose, subject, caller: peer });
     }
 }
 
 /// Answers a request on the token port.
-pub fn handle(site: &Arc<Site>, request: Request, peer: SocketAddr) -> Answer {
+pub fn handle(site: &Arc<Site>, request: Request, peer: Peer) -> Answer {
     let snapshot = site.snapshot();
     let begin = site.clock.now();
     let origin = match guard(&snapshot, &request, peer) {
@@ -148,7 +153,7 @@ pub fn handle(site: &Arc<Site>, request: Request, peer: SocketAddr) -> Answer {
     }
 }
 
-fn dispatch(site: &Arc<Site>, snapshot: Arc<Snapshot>, request: Request, begin: Moment, peer: SocketAddr) -> Answer {
+fn dispatch(site: &Arc<Site>, snapshot: Arc<Snapshot>, request: Request, begin: Moment, peer: Peer) -> Answer {
     match route::find(request.method(), request.uri().path()) {
         Ok(Route::ViewerToken(embed, form)) => match snapshot.embeds.get(embed) {
             Some(show) => viewer_token::handle(site, &snapshot, show, request, begin, peer, form),
@@ -192,7 +197,7 @@ fn refuse(
     request: Request,
     fault: Fault,
     begin: Moment,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> Answer {
     let Some(secret) = snapshot.caller.secret().filter(|_| fault.code() == Code::CallerUnauthenticated).cloned() else {
         site.note(&fault, None, None, begin, peer);
@@ -242,9 +247,9 @@ fn refusal(fault: &Fault) -> Response {
     response
 }
 
-fn guard<'a>(snapshot: &Snapshot, request: &'a Request, peer: SocketAddr) -> Result<Pass<'a>, Fault> {
+fn guard<'a>(snapshot: &Snapshot, request: &'a Request, peer: Peer) -> Result<Pass<'a>, Fault> {
     match &snapshot.caller {
-        _ if databricks_metadata::does_without_proof(snapshot, request.uri().path(), peer.ip()) => {
+        _ if databricks_metadata::does_without_proof(snapshot, request.uri().path(), peer) => {
             check(snapshot, request, &Proof::None)
         }
         _ if snapshot.is_open_route(request.uri().path()) => check(snapshot, request, &Proof::None),

@@ -1,7 +1,6 @@
 //! `POST /v1/upstreams/{upstream}/token`: the service token itself, or one that is good for less. Whoever has it
 //! can do what the service principal can, so the config has to open this by name.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use super::viewer_token::{Form, wants_plain_text};
 use super::{Site, Snapshot};
 use crate::edge::{Answer, Request, Response, body, respond};
 use crate::lease::Grant;
-use crate::model::{Code, Fault, Moment, Token, clock};
+use crate::model::{Code, Fault, Moment, Peer, Token, clock};
 use crate::telemetry::audit::{self, Entry, Subject};
 use crate::tokens::{Bearer, Narrowing, Upstream};
 
@@ -39,7 +38,7 @@ pub(super) fn handle(
     name: &str,
     request: Request,
     begin: Moment,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> Answer {
     let upstream = match opened(&snapshot, name, &request) {
         Ok(upstream) => Arc::clone(upstream),
@@ -127,13 +126,13 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// A refusal, written down.
-pub(super) fn refuse(site: &Site, upstream: &Upstream, fault: &Fault, peer: SocketAddr) -> Response {
+pub(super) fn refuse(site: &Site, upstream: &Upstream, fault: &Fault, peer: Peer) -> Response {
     let place = audit::upstream_place(&upstream.config.name);
     site.note(fault, None, Some(Subject { place: &place, viewer: None, token: None }), site.clock.now(), peer);
     respond::problem(fault)
 }
 
-fn grant_to(site: &Site, upstream: &Upstream, grant: &Grant<Token>, form: Form, peer: SocketAddr) -> Response {
+fn grant_to(site: &Site, upstream: &Upstream, grant: &Grant<Token>, form: Form, peer: Peer) -> Response {
     #[derive(Serialize)]
     struct Reply<'a> {
         access_token: &'a str,
@@ -158,7 +157,7 @@ fn grant_to(site: &Site, upstream: &Upstream, grant: &Grant<Token>, form: Form, 
 }
 
 /// Writes down that somebody has the token now.
-pub(super) fn note_grant(site: &Site, upstream: &Upstream, grant: &Grant<Token>, peer: SocketAddr) {
+pub(super) fn note_grant(site: &Site, upstream: &Upstream, grant: &Grant<Token>, peer: Peer) {
     let place = audit::upstream_place(&upstream.config.name);
     site.audit.note(&Entry {
         at: site.clock.now().unix_seconds(),
@@ -166,7 +165,7 @@ pub(super) fn note_grant(site: &Site, upstream: &Upstream, grant: &Grant<Token>,
         code: "service_token",
         purpose: None,
         subject: Some(Subject { place: &place, viewer: None, token: Some(grant.item.fingerprint()) }),
-        caller: peer.ip(),
+        caller: peer,
     });
 }
 

@@ -5,7 +5,6 @@ mod authorize;
 mod reply;
 mod show;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use crate::edge::{Answer, Request, Response, body, respond};
 use crate::lease::{How, Policy};
 use crate::limit::Turn;
 use crate::model::secret::ShortHex;
-use crate::model::{Code, Fault, Moment, Viewer};
+use crate::model::{Code, Fault, Moment, Peer, Viewer};
 use crate::telemetry::audit::{Entry, Subject};
 use crate::telemetry::metrics::{Label, Outcome};
 use crate::tokens::{Asked, Served, check};
@@ -57,7 +56,7 @@ struct Visit<'a> {
     snapshot: &'a Snapshot,
     show: &'a Show,
     begin: Moment,
-    peer: SocketAddr,
+    peer: Peer,
     form: Form,
 }
 
@@ -68,7 +67,7 @@ pub(super) fn handle(
     show: &Arc<Show>,
     request: Request,
     begin: Moment,
-    peer: SocketAddr,
+    peer: Peer,
     form: Form,
 ) -> Answer {
     let form = if form == Form::Json && wants_plain_text(&request) { Form::Plain } else { form };
@@ -259,7 +258,7 @@ impl Visit<'_> {
             code: outcome.as_str(),
             purpose: Some(ask.purpose.as_str()),
             subject: Some(subject),
-            caller: self.peer.ip(),
+            caller: self.peer,
         });
         reply::render(self.show, hand_out, now, self.form)
     }

@@ -1,13 +1,13 @@
 //! What outlives a reload, and how a config becomes a snapshot of it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::workshop::Workshop;
 use crate::api::{Caller, Passage, Show, Snapshot};
-use crate::config::{self, Config, Environment, KeysFrom};
+use crate::config::{self, Config, Environment, KeysFrom, Listen};
 use crate::edge::guard::Rules;
+use crate::edge::{Identities, Identity};
 use crate::identity::{Issuer, KeySet, KeySource};
 use crate::lease::Keeper;
 use crate::lifecycle::Tasks;
@@ -49,10 +49,18 @@ impl Parts {
         }
     }
 
+    /// What TLS listeners show and ask for, as their files have it at each moment.
+    pub(super) async fn identities(&self, server: &config::Server) -> Result<Option<Identities>, String> {
+        let Some(tls) = server.tls.clone() else { return Ok(None) };
+        let paths = [&tls.cert_file, &tls.key_file].into_iter().chain(&tls.client_ca_file).cloned().collect();
+        let made = self.vault.watch("server.tls", paths, move |texts| Identity::new(&tls, texts)).await?;
+        Ok(Some(Arc::new(move || made.current().ok())))
+    }
+
     pub(super) async fn snapshot(
         &self,
         config: Arc<Config>,
-        addresses: &[SocketAddr],
+        places: &[Listen],
         old: Option<&Snapshot>,
     ) -> Result<Snapshot, String> {
         let server = &config.server;
@@ -95,7 +103,7 @@ impl Parts {
         }
         Ok(Snapshot {
             routes,
-            rules: Rules::new(addresses, &server.allowed_hosts, &server.allowed_origins, server.allow_forwarded),
+            rules: Rules::new(places, &server.allowed_hosts, &server.allowed_origins, server.allow_forwarded),
             embeds: embeds.collect::<HashMap<_, _>>(),
             ids,
             issuer,

@@ -2,6 +2,7 @@
 
 mod bold_bi;
 mod databricks;
+mod issuer;
 mod live;
 mod power_bi;
 mod route;
@@ -23,6 +24,9 @@ pub(super) async fn check(config: &ConfigArg, live: bool, who: &Who) -> Result<(
         routes => format!(", {routes} route(s)"),
     };
     say(&format!("ok    config: {upstreams} upstream(s), {embeds} embed(s){routes}"));
+    if let Some(caution) = loaded.server.caution() {
+        say(&format!("warn  {caution}"));
+    }
     loaded.upstreams.values().for_each(|upstream| warn_of_upstream(upstream));
     loaded.embeds.values().for_each(|embed| warn_of_embed(embed));
     loaded.routes.values().for_each(|route| warn_of_route(route));

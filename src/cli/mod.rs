@@ -122,6 +122,9 @@ pub fn main() -> ExitCode {
 }
 
 async fn dispatch(command: Command) -> Result<(), Failure> {
+    if command.touches_secrets() {
+        keep_memory_private();
+    }
     match command {
         Command::Run { config } => run::run(&config).await,
         #[cfg(feature = "emulator")]
@@ -133,6 +136,38 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Wait { config, timeout } => probe::wait(&config, &timeout).await,
         Command::Healthcheck { config } => probe::healthcheck(&config).await,
         Command::Schema => schema(),
+    }
+}
+
+impl Command {
+    /// Whether a secret or a token comes into this process.
+    fn touches_secrets(&self) -> bool {
+        match self {
+            Command::Run { .. } | Command::Check { live: true, .. } | Command::Token(_) => true,
+            #[cfg(feature = "emulator")]
+            Command::Demo(_) => true,
+            // Its secrets are made up, and those who test with it may want to look inside.
+            #[cfg(feature = "emulator")]
+            Command::Emulator(_) => false,
+            Command::Check { live: false, .. }
+            | Command::Wait { .. }
+            | Command::Healthcheck { .. }
+            | Command::Schema => false,
+        }
+    }
+}
+
+/// No core dumps, and nobody else may look into this process. Before the first secret is read, and so before there is
+/// a log.
+fn keep_memory_private() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        eprintln!("sidemint: core dumps could not be turned off: {error}");
+    }
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+        eprintln!("sidemint: the memory could not be made private: {error}");
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{ConfigArg, Failure, http};
+use super::http::Server;
+use super::{ConfigArg, Failure};
 use crate::config::units::Span;
 use crate::config::{self, Environment};
 
@@ -17,7 +18,7 @@ pub(super) async fn wait(config: &ConfigArg, timeout: &str) -> Result<(), Failur
     let deadline = Instant::now() + timeout;
     let mut last = format!("no sidecar answers at {admin}");
     while Instant::now() < deadline {
-        match http::send(&format!("http://{admin}/startupz"), "GET", &[], None, Duration::from_secs(2)).await {
+        match Server::Tcp(admin.to_string()).send("GET", "/startupz", &[], None, Duration::from_secs(2)).await {
             Ok(answer) if answer.status == 200 => return Ok(()),
             Ok(answer) => last = String::from_utf8_lossy(&answer.body).trim().to_owned(),
             Err(error) => last = format!("{error:#}"),
@@ -29,7 +30,8 @@ pub(super) async fn wait(config: &ConfigArg, timeout: &str) -> Result<(), Failur
 
 pub(super) async fn healthcheck(config: &ConfigArg) -> Result<(), Failure> {
     let admin = admin_address(config)?;
-    let answer = http::send(&format!("http://{admin}/livez"), "GET", &[], None, Duration::from_secs(2)).await?;
+    let server = Server::Tcp(admin.to_string());
+    let answer = server.send("GET", "/livez", &[], None, Duration::from_secs(2)).await?;
     if answer.status == 200 { Ok(()) } else { Err(anyhow::anyhow!("{admin} answers {}", answer.status).into()) }
 }
 

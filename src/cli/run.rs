@@ -13,7 +13,6 @@ pub(super) async fn run(config: &ConfigArg) -> Result<(), Failure> {
     let environment = Environment::of_process();
     let loaded = config.load(&environment)?;
     let level = log::start(&loaded.log);
-    keep_memory_private();
     raise_file_limit();
     let app = App::start(loaded, environment.clone()).await.map_err(anyhow::Error::msg)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = ?app.addresses(), admin = %app.admin(), "sidemint runs");
@@ -22,19 +21,6 @@ pub(super) async fn run(config: &ConfigArg) -> Result<(), Failure> {
     reload_on_hangup(&app, config, environment, level)?;
     app.run().await;
     Ok(())
-}
-
-/// No core dumps, and nobody else may look into this process: it holds a broad secret.
-fn keep_memory_private() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    if let Err(error) = setrlimit(Resource::Core, none) {
-        tracing::warn!(%error, "core dumps could not be turned off");
-    }
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
-        tracing::warn!(%error, "the memory could not be made private");
-    }
 }
 
 /// The first signal begins a drain, the second ends it.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use super::{Failure, http};
+use super::Failure;
+use super::http::Server;
 use crate::config::Environment;
 
 /// Longer than any flight may take.
@@ -29,9 +30,13 @@ pub(super) struct Args {
     /// An attribute of the viewer; may be given several times
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
     attributes: Vec<(String, String)>,
-    /// The sidecar; SIDEMINT_LISTEN or http://127.0.0.1:8190 if not given
+    /// The sidecar: http://HOST:PORT, https://HOST:PORT or unix:/PATH; SIDEMINT_LISTEN or http://127.0.0.1:8190 if not
+    /// given
     #[arg(long)]
     url: Option<String>,
+    /// A file with more roots to trust, in PEM, for https
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// A file with the caller secret, where the sidecar asks for one
     #[arg(long, value_name = "FILE")]
     caller_token_file: Option<PathBuf>,
@@ -48,11 +53,19 @@ fn attribute(text: &str) -> Result<(String, String), &'static str> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
+/// Where a sidecar with this environment would listen, as one reaches it from here.
+fn default_url(listen: Option<&str>) -> String {
+    let listen = listen.and_then(|list| list.split(',').next()).unwrap_or("127.0.0.1:8190").trim();
+    if listen.starts_with("unix:") {
+        return listen.to_owned();
+    }
+    format!("http://{}", listen.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:"))
+}
+
 pub(super) async fn token(args: Args) -> Result<(), Failure> {
     let environment = Environment::of_process();
-    let listen = environment.get("SIDEMINT_LISTEN").and_then(|list| list.split(',').next()).unwrap_or("127.0.0.1:8190");
-    let listen = listen.trim().replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:");
-    let url = args.url.clone().unwrap_or_else(|| format!("http://{listen}"));
+    let url = args.url.clone().unwrap_or_else(|| default_url(environment.get("SIDEMINT_LISTEN")));
+    let server = Server::parse(&url, args.ca_file.as_deref()).map_err(|wrong| Failure::Usage(vec![wrong]))?;
     let proof = match &args.caller_token_file {
         Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string())?.trim().to_owned(),
         None => "true".to_owned(),
@@ -66,8 +79,8 @@ pub(super) async fn token(args: Args) -> Result<(), Failure> {
         json!({"id": args.viewer_id, "value": args.viewer_value, "roles": args.roles, "attributes": attributes});
     let body = json!({"viewer": viewer, "purpose": purpose});
     let headers = [("sidemint-request", proof.as_str()), ("content-type", "application/json")];
-    let target = format!("{}/v1/embeds/{}/token", url.trim_end_matches('/'), args.embed);
-    let answer = http::send(&target, "POST", &headers, Some(body.to_string()), PATIENCE).await?;
+    let path = format!("/v1/embeds/{}/token", args.embed);
+    let answer = server.send("POST", &path, &headers, Some(body.to_string()), PATIENCE).await?;
     let reply: Value = serde_json::from_slice(&answer.body)
         .with_context(|| format!("{url} answered {}, but not as a sidecar does", answer.status))?;
     let text = |name: &str| reply.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -84,4 +97,21 @@ pub(super) async fn token(args: Args) -> Result<(), Failure> {
         println!("{}", text("access_token"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::default_url;
+
+    #[test]
+    fn the_sidecar_of_this_environment_is_the_default() {
+        for (listen, url) in [
+            (None, "http://127.0.0.1:8190"),
+            (Some("0.0.0.0:9000"), "http://127.0.0.1:9000"),
+            (Some("[::]:9000, 127.0.0.1:1"), "http://[::1]:9000"),
+            (Some("unix:/run/api.sock,127.0.0.1:8190"), "unix:/run/api.sock"),
+        ] {
+            assert_eq!(default_url(listen), url);
+        }
+    }
 }

@@ -4,13 +4,13 @@
 //! [`super::resolve`].
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 pub use embed::{AccessLevel, Embed, Filter, GroupAccess, Operator, Origin, Rls, Roles, ViewerField};
 pub use route::{Route, RouteTimeouts};
+pub use server::{Server, Tls, UnixSocket};
 pub use upstream::{Auth, Cloud, Flow, Kind, LoadLimit, Retry, SignedText, Timeouts, Upstream};
 pub use viewers::{IdPrivacy, Jwt, ViewerSource, Viewers};
 
@@ -19,6 +19,7 @@ use super::units::{Bytes, Span};
 
 mod embed;
 mod route;
+mod server;
 mod upstream;
 mod viewers;
 
@@ -108,19 +109,6 @@ impl<'de> Deserialize<'de> for LiteralSecret {
     }
 }
 
-/// A feature of the contract that this version does not have: it may be written down as off.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Off;
-
-impl<'de> Deserialize<'de> for Off {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Off, D::Error> {
-        match bool::deserialize(deserializer) {
-            Ok(false) => Ok(Off),
-            _ => Err(serde::de::Error::custom("is not supported by this version")),
-        }
-    }
-}
-
 /// A section of the contract that this version does not have: it may be there without anything in it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Empty;
@@ -182,37 +170,6 @@ pub enum OneOrMany {
     One(String),
     /// Several.
     Many(Vec<String>),
-}
-
-/// `server:`
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Server {
-    /// Where apps ask; default 127.0.0.1:8190.
-    pub listen: Option<OneOrMany>,
-    /// Every request must carry `Sidemint-Request: true`; default true.
-    pub require_header: Option<bool>,
-    /// A file with a secret that the header must carry instead of `true`.
-    pub caller_token_file: Option<PathBuf>,
-    /// An environment variable with that secret.
-    pub caller_token_env: Option<String>,
-    /// Host names accepted besides `localhost`, `127.0.0.1`, `[::1]` and the listen addresses.
-    pub allowed_hosts: Vec<String>,
-    /// Origins of browsers that may call directly; default none.
-    pub allowed_origins: Vec<String>,
-    /// Largest request body; default 64KiB.
-    pub max_body: Option<Bytes>,
-    /// Accept requests that carry X-Forwarded-*; default false.
-    pub allow_forwarded: Option<bool>,
-    /// Longest time for a request head to arrive; default 5s.
-    pub header_timeout: Option<Span>,
-    /// Longest time to finish what is in flight at a stop; default 10s.
-    pub drain_timeout: Option<Span>,
-    /// Event loops; one fills a core; default 1.
-    pub workers: Option<usize>,
-    /// Must be null.
-    #[schemars(skip)]
-    pub tls: Option<Off>,
 }
 
 /// `admin:`

@@ -3,6 +3,7 @@
 mod environment;
 pub mod file;
 mod issuer;
+mod listen;
 mod resolve;
 mod system;
 pub mod units;
@@ -17,6 +18,7 @@ use crate::model::path::AllowRule;
 pub use environment::Environment;
 pub use file::{IdPrivacy, LogFormat};
 pub use issuer::{Algorithm, Claim, Issuer, KeysFrom, Url};
+pub use listen::Listen;
 pub use resolve::{from_environment, from_text};
 pub use system::{
     BoldBi, BoldBiItem, Databricks, Entra, EntraIdentity, Flow, GroupAccess, IdentityEndpoint, Item, MintedAs, Origin,
@@ -83,8 +85,12 @@ pub enum SecretRef {
 /// The token API for apps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Server {
-    /// Addresses.
-    pub listen: Vec<SocketAddr>,
+    /// Where callers find it.
+    pub listen: Vec<Listen>,
+    /// Who may use its unix sockets.
+    pub unix_socket: UnixSocket,
+    /// What its TCP addresses show and ask for, if they speak TLS.
+    pub tls: Option<Tls>,
     /// Whether requests must carry `Sidemint-Request`.
     pub require_header: bool,
     /// The secret that it must carry.
@@ -103,6 +109,41 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// Event loops.
     pub workers: usize,
+}
+
+/// Who may use a unix socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnixSocket {
+    /// Permission bits of its file.
+    pub mode: u32,
+    /// The file's owner; none: the process's own.
+    pub owner: Option<u32>,
+    /// The file's group; none: the process's own, or that of the folder.
+    pub group: Option<u32>,
+    /// Users that are let in; none: whomever the file's mode lets in.
+    pub peer_uids: Vec<u32>,
+}
+
+/// Files of a TLS listener, all PEM, re-read when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate and those between it and its root.
+    pub cert_file: PathBuf,
+    /// Its private key.
+    pub key_file: PathBuf,
+    /// The authorities whose client certificates are asked for, if they are.
+    pub client_ca_file: Option<PathBuf>,
+}
+
+impl Server {
+    /// What an operator should know who may not have meant it.
+    pub fn caution(&self) -> Option<&'static str> {
+        let asks = self.caller_token.is_some() || self.tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some());
+        (!asks && !self.listen.iter().all(Listen::is_local)).then_some(
+            "server.listen is not loopback, and neither server.tls.client_ca_file nor server.caller_token_file is set: \
+             whoever reaches the port can have tokens",
+        )
+    }
 }
 
 /// Health, metrics, status.

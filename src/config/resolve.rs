@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::file::{self, File};
-use super::{Cache, Config, Environment, Log, Problem, SecretRef, units};
+use super::{Cache, Config, Environment, Listen, Log, Problem, SecretRef, units};
 
 /// Resolves the text of a config file.
 ///
@@ -73,7 +73,7 @@ fn resolve(file: &File, env: &Environment) -> Result<Config, Vec<Problem>> {
     let mut problems = Problems::default();
     let server = server::server(&file.server, env, &mut problems);
     let admin = server::admin(&file.admin, env, &mut problems);
-    if server.listen.contains(&admin.listen) && admin.listen.port() != 0 {
+    if server.listen.contains(&Listen::Tcp(admin.listen)) && admin.listen.port() != 0 {
         problems.add(Some(file.admin.place), "admin.listen", "is the same address as server.listen");
     }
     let mut upstreams = BTreeMap::new();

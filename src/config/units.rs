@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them.
+//! Durations, sizes and file modes as people write them.
 
 use std::time::Duration;
 
@@ -91,6 +91,38 @@ impl TryFrom<String> for Bytes {
     }
 }
 
+/// Permission bits of a file: `0660`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Mode(pub u32);
+
+impl JsonSchema for Mode {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Mode".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "pattern": r"^0?[0-7]{3}$",
+            "description": "Permission bits of a file in octal digits such as \"0660\"."
+        })
+    }
+}
+
+impl TryFrom<String> for Mode {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Mode, String> {
+        let digits = if text.len() == 4 { text.strip_prefix('0') } else { Some(text.as_str()) };
+        digits
+            .filter(|digits| digits.len() == 3 && digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit)))
+            .and_then(|digits| u32::from_str_radix(digits, 8).ok())
+            .map(Mode)
+            .ok_or_else(|| format!("`{text}` is not a file mode: write permission bits in octal digits, like \"0660\""))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +136,16 @@ mod tests {
         }
         for bad in ["", "90", "s", "1.5s", "-1s", "1d", "10s5m", "1m1m", " 1s", "1 s", "99999999999999999999s"] {
             assert_eq!(parse_duration(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn t6_modes_have_permission_bits_only() {
+        for (text, bits) in [("0660", 0o660), ("600", 0o600), ("0777", 0o777), ("000", 0)] {
+            assert_eq!(Mode::try_from(text.to_owned()), Ok(Mode(bits)), "{text}");
+        }
+        for bad in ["", "66", "4660", "2660", "1777", "00660", "0o660", "0668", "+660", "-660", "rw-rw----", "0 66"] {
+            assert!(Mode::try_from(bad.to_owned()).is_err(), "{bad}");
         }
     }
 

@@ -5,16 +5,19 @@
 //! forwarding proxy can be made to pass one on. Each of these lacks something here, or brings
 //! something along that gives it away. Underscore spellings count as the headers they imitate.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderValue, ORIGIN};
 use http::{Method, Uri};
 
+use crate::config::Listen;
 use crate::model::{Code, Fault, Secret};
 
 /// Request heads are a few hundred bytes; this leaves room for the cookies that browsers send along.
 const MAX_HEAD: usize = 16 << 10;
+
+/// What clients call this machine.
+const LOCAL: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
 /// What is asked of every request.
 pub struct Rules {
@@ -76,15 +79,16 @@ impl<'a> Once<'a> {
 }
 
 impl Rules {
-    /// Rules of a listener with these addresses; `extra` names are accepted with any port.
-    pub fn new(addresses: &[SocketAddr], extra: &[String], origins: &[String], allow_forwarded: bool) -> Rules {
-        let mut exact = Vec::new();
-        for address in addresses {
+    /// Rules of a listener at these places; `extra` names are accepted with any port.
+    pub fn new(places: &[Listen], extra: &[String], origins: &[String], allow_forwarded: bool) -> Rules {
+        // A path has no name and no port: clients say `localhost`.
+        let mut exact: Vec<String> = LOCAL.map(str::to_owned).into();
+        for address in places.iter().filter_map(Listen::tcp) {
             let own = address.ip().to_string();
             let own = if address.is_ipv6() { format!("[{own}]") } else { own };
             // 0.0.0.0 and [::] are no names to call us by.
             let named = (!address.ip().is_unspecified()).then_some(own.as_str());
-            for name in ["127.0.0.1", "localhost", "[::1]"].into_iter().chain(named) {
+            for name in LOCAL.into_iter().chain(named) {
                 exact.extend([format!("{name}:{}", address.port()), name.to_owned()]);
             }
         }

@@ -1,7 +1,6 @@
 //! Connections: each a task, with deadlines, bounds and a graceful end.
 
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -13,10 +12,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
+use super::io::Io;
+use super::listen::{Arrival, Door};
 use super::service::Service;
 use super::watch::{Phase, Progress, Watched};
-use super::{Answer, Listener, Request, respond};
+use super::{Answer, Request, respond};
 use crate::lifecycle::{Stop, Tasks};
+use crate::model::Peer;
 
 /// Bounds of one listener's connections.
 #[derive(Clone, Copy, Debug)]
@@ -38,33 +40,62 @@ const IDLE: Duration = Duration::from_secs(120);
 /// is work that a drain waits for. What comes later is told `draining` and closed: no more work is
 /// accepted, but a port that refuses connections would look like a crash to an app that is still
 /// finishing its own requests.
-pub async fn serve<H>(listener: Listener, limits: Limits, tasks: Tasks, handler: H)
-where
-    H: Fn(Request, SocketAddr) -> Answer + Clone + Send + Sync + 'static,
+///
+/// `turned_away` is told of those whose connection was closed without a word.
+pub async fn serve<H>(
+    door: Door,
+    limits: Limits,
+    tasks: Tasks,
+    handler: H,
+    turned_away: impl Fn(Peer) + Send + Sync + 'static,
+) where
+    H: Fn(Request, Peer) -> Answer + Clone + Send + Sync + 'static,
 {
     let seats = Arc::new(Semaphore::new(limits.connections));
     loop {
         let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
-        let (stream, peer) = tokio::select! {
+        let arrival = tokio::select! {
             biased;
             () = tasks.stop().forced() => return,
-            accepted = listener.accept() => accepted,
+            arrival = door.next() => arrival,
         };
+        if let Arrival::Unwelcome(peer) = arrival {
+            turned_away(peer);
+            continue;
+        }
         let handler = handler.clone();
-        let answer = move |request| handler(request, peer);
+        let within = limits.header_timeout;
         if !tasks.stop().has_begun() {
             let stop = tasks.stop().clone();
             tasks.work(async move {
-                connection(stream, limits.header_timeout, stop, answer).await;
+                let Some((io, peer)) = welcome(arrival, within, &stop).await else { return };
+                connection(io, within, stop, move |request| handler(request, peer)).await;
                 drop(seat);
             });
         } else {
             tasks.background(async move {
-                connection(stream, limits.header_timeout, Stop::default(), |_| Answer::Ready(respond::draining()))
-                    .await;
+                let stop = Stop::default();
+                let Some((io, _)) = welcome(arrival, within, &stop).await else { return };
+                connection(io, within, stop, |_| Answer::Ready(respond::draining())).await;
                 drop(seat);
             });
         }
+    }
+}
+
+/// Lets somebody in, after a handshake if that is what the door asks for. A handshake is no request in flight: a stop
+/// does not wait for its end.
+async fn welcome(arrival: Arrival, within: Duration, stop: &Stop) -> Option<(Io, Peer)> {
+    match arrival {
+        Arrival::Guest(io, peer) => Some((io, peer)),
+        Arrival::Unwelcome(_) => None,
+        Arrival::Stranger(stream, peer, identity) => tokio::select! {
+            greeted = identity.greet(stream, within) => {
+                let (stream, certificate) = greeted?;
+                Some((Io::Tls(Box::new(stream)), Peer { certificate, ..peer }))
+            }
+            () = stop.begun() => None,
+        },
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::json;
 use super::jwk::Key;
 use super::jws::Header;
+use crate::config::Algorithm;
 
 /// Bytes of a set.
 pub const LARGEST: usize = 256 << 10;
@@ -59,6 +60,11 @@ impl KeySet {
     /// How many keys there are, and how many were left out.
     pub fn size(&self) -> (usize, usize) {
         (self.keys.len(), self.skipped)
+    }
+
+    /// Whether any key is for one of these.
+    pub fn fit_any(&self, algorithms: &[Algorithm]) -> bool {
+        self.keys.iter().any(|key| algorithms.iter().any(|algorithm| key.fits(*algorithm)))
     }
 
     /// The key that a header means. One that names none means the only one that fits.

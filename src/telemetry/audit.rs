@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 
+use crate::model::peer::Origin;
 use crate::model::secret::ShortHex;
-use crate::model::{Secret, clock};
+use crate::model::{Peer, Secret, clock};
 
 /// How long lines are collected.
 const COLLECT: Duration = Duration::from_millis(50);
@@ -64,8 +65,8 @@ pub struct Entry<'a> {
     pub purpose: Option<&'a str>,
     /// Whom and what it was about, if it got that far.
     pub subject: Option<Subject<'a>>,
-    /// The caller's address.
-    pub caller: IpAddr,
+    /// The caller.
+    pub caller: Peer,
 }
 
 impl Audit {
@@ -168,7 +169,13 @@ impl Lines {
             }
         }
         self.put(&[r#","caller":""#]);
-        self.put_address(entry.caller);
+        match entry.caller.origin {
+            Origin::Address(address) => self.put_address(address),
+            Origin::User(uid) => self.put(&["uid:", itoa::Buffer::new().format(uid)]),
+        }
+        if let Some(certificate) = &entry.caller.certificate {
+            self.put(&[r#"","caller_certificate":""#, certificate.as_str()]);
+        }
         self.put(&["\"}\n"]);
     }
 
@@ -250,7 +257,7 @@ mod tests {
         let place = place("sales", "acme");
         let subject = Some(Subject { place: &place, viewer: Some(viewer.as_str()), token: Some("0123456789abcdef") });
         let mut lines = Lines::default();
-        let caller = std::net::IpAddr::from([127, 0, 0, 1]);
+        let caller = Peer::at(IpAddr::from([127, 0, 0, 1]));
         lines.push(&Entry { at: 1_795_284_000, granted: true, code: "hit", purpose: Some("load"), subject, caller });
         lines.push(&Entry {
             at: 1_795_284_000,
@@ -267,6 +274,23 @@ mod tests {
         assert_eq!(lines[0]["viewer"], viewer.as_str());
         assert_eq!(lines[1]["code"], "forbidden_host");
         assert!(!text.contains("u-4711"));
+    }
+
+    #[test]
+    fn t6_a_caller_is_an_address_or_a_user_and_perhaps_a_certificate() {
+        let certificate = Some(ShortHex::of(&[0xab; 32]));
+        for (caller, origin, shown) in [
+            (Peer::at([10, 0, 0, 1].into()), "10.0.0.1", None),
+            (Peer::at("fd00::7".parse().unwrap()), "fd00::7", None),
+            (Peer::user(0), "uid:0", None),
+            (Peer::user(u32::MAX), "uid:4294967295", None),
+            (Peer { certificate, ..Peer::at([10, 0, 0, 1].into()) }, "10.0.0.1", Some("abababababababab")),
+        ] {
+            let mut lines = Lines::default();
+            lines.push(&Entry { at: 0, granted: true, code: "hit", purpose: None, subject: None, caller });
+            let line: serde_json::Value = serde_json::from_slice(&lines.text).unwrap();
+            assert_eq!((line["caller"].as_str(), line["caller_certificate"].as_str()), (Some(origin), shown));
+        }
     }
 
     #[test]

@@ -171,6 +171,10 @@ impl Credential {
         let result = attempt(Arc::clone(&before)).await;
         self.note(&before, asker, result.as_ref().err());
         match result {
+            // The vendor has changed over since it rejected the new one.
+            Err(again) if is_rejection(&again) && fault.is_remembered() => {
+                self.try_out(proof, asker, &attempt).await?.1
+            }
             // What is to be mended is the new one.
             Err(again) if is_rejection(&again) => Err(fault),
             result => {
@@ -407,6 +411,14 @@ mod tests {
         (code, offers.into_inner())
     }
 
+    async fn replaced(secret: &SecretLease, file: &tempfile::NamedTempFile, text: &str) {
+        std::fs::write(file, text).unwrap();
+        assert_eq!(secret.latest().await.unwrap().expose(), text);
+        while secret.current().unwrap().expose() != text {
+            tokio::task::yield_now().await;
+        }
+    }
+
     #[tokio::test]
     async fn section_2_7_the_one_before_is_offered_while_the_vendor_does_not_know_the_new_one() {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -419,28 +431,24 @@ mod tests {
         let no = Some(Code::CredentialsRejected);
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         assert_eq!(offered(&credential, &["old"]).await, (None, words(&["old"])));
-        std::fs::write(&file, "new").unwrap();
-        assert_eq!(secret.latest().await.unwrap().expose(), "new");
-        while secret.current().unwrap().expose() != "new" {
-            tokio::task::yield_now().await;
-        }
+        replaced(&secret, &file, "new").await;
         // The vendor knows the old one only: it goes on, and the new one is left in peace for 30 s.
         assert_eq!(offered(&credential, &["old"]).await, (None, words(&["new", "old"])));
         assert_eq!(offered(&credential, &["old"]).await, (None, words(&["old"])));
         assert!(credential.rejection().is_none());
         let text = String::from_utf8(metrics.render()).unwrap();
         assert!(text.contains(r#"sidemint_secret_reloads_total{outcome="rejected",secret="s"} 1"#), "{text}");
-        // It knows neither: one try, then silence.
-        assert_eq!(offered(&credential, &[]).await, (no, words(&["old"])));
+        // It knows neither: one try each, since it may have changed over, then silence.
+        assert_eq!(offered(&credential, &[]).await, (no, words(&["old", "new"])));
         assert_eq!(offered(&credential, &[]).await, (no, words(&[])));
         assert!(credential.rejection().is_some());
         // Something else again is tried at once, and once it is taken the old one is forgotten.
-        std::fs::write(&file, "newest").unwrap();
-        assert_eq!(secret.latest().await.unwrap().expose(), "newest");
-        while secret.current().unwrap().expose() != "newest" {
-            tokio::task::yield_now().await;
-        }
+        replaced(&secret, &file, "newest").await;
         assert_eq!(offered(&credential, &["newest"]).await, (None, words(&["newest"])));
-        assert_eq!(offered(&credential, &["old"]).await, (no, words(&["newest"])));
+        // The vendor changes over while the new one is left in peace.
+        replaced(&secret, &file, "last").await;
+        assert_eq!(offered(&credential, &["newest"]).await, (None, words(&["last", "newest"])));
+        assert_eq!(offered(&credential, &["last"]).await, (None, words(&["newest", "last"])));
+        assert_eq!(offered(&credential, &["newest"]).await, (no, words(&["last"])));
     }
 }

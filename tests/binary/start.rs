@@ -62,7 +62,7 @@ fn an_address_beyond_loopback_is_refused_without_a_caller_secret() {
         let ended = run(&["run", "--config", &files.config()], [("SIDEMINT_LISTEN", listen.to_owned())]);
         assert_eq!(ended.code, Some(2), "{listen}: {ended:?}");
         let said = sentence(&ended);
-        assert!(said.contains("is not loopback") && said.contains("caller_token_file"), "{said}");
+        assert!(said.contains("is not loopback") && said.contains("server.tls or server.caller_token_file"), "{said}");
     }
 }
 

@@ -11,6 +11,7 @@ mod support;
 mod bad_asks;
 mod bold_bi;
 mod broken_lines;
+mod callers;
 mod canaries;
 mod cold_and_warm;
 mod federation;

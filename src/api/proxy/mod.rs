@@ -11,7 +11,6 @@ mod relay;
 mod websocket;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::header::{HeaderMap, HeaderValue};
@@ -23,7 +22,7 @@ use crate::edge::{Answer, Request, Response, respond};
 use crate::lease::Grant;
 use crate::lifecycle::Tasks;
 use crate::model::path::AllowRule;
-use crate::model::{Code, Fault, Moment, Token};
+use crate::model::{Code, Fault, Moment, Peer, Token};
 use crate::telemetry::audit::{self, Subject};
 use crate::telemetry::metrics::RouteMetrics;
 use crate::tokens::{Bearer, Upstream};
@@ -117,7 +116,7 @@ pub(super) fn handle(
     request: Request,
     is_open: bool,
     begin: Moment,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> Answer {
     let ask = match Ask::of(passage, request, is_open) {
         Ok(ask) => ask,
@@ -136,7 +135,7 @@ pub(super) fn handle(
 }
 
 /// A response of our own, counted and written down.
-fn refuse(site: &Site, passage: &Passage, fault: &Fault, begin: Moment, peer: SocketAddr) -> Response {
+fn refuse(site: &Site, passage: &Passage, fault: &Fault, begin: Moment, peer: Peer) -> Response {
     if fault.code().status() >= 500 {
         site.recent.note("route", &passage.config.name, fault, begin);
     }

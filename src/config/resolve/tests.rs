@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{EntraIdentity, IdentityEndpoint, PowerBi, Proof, System};
+use super::super::{EntraIdentity, IdentityEndpoint, PowerBi, Proof, System, UnixSocket};
 use super::*;
 
 const GOOD: &str = r#"
@@ -77,6 +77,13 @@ fn impossible_combinations_are_refused() {
     let cases = [
         ("server: {listen: \"0.0.0.0:8190\"}", "not loopback"),
         ("server: {listen: nonsense}", "is not an address"),
+        ("server: {listen: [\"unix:/run/a.sock\", \"unix:/run/a.sock\"]}", "is there twice"),
+        ("server: {unix_socket: {mode: \"0600\"}}", "server.unix_socket: is about unix sockets, of which"),
+        ("server: {listen: \"unix:/s\", unix_socket: {mode: \"0440\"}}", "lets nobody in"),
+        ("server: {listen: \"unix:/s\", unix_socket: {mode: \"2660\"}}", "is not a file mode"),
+        ("server: {listen: \"unix:/s\", tls: {cert_file: /a, key_file: /b}}", "server.tls: is about TCP addresses"),
+        ("server: {tls: {cert_file: /a}}", "missing field `key_file`"),
+        ("admin: {listen: \"unix:/s\"}", "admin.listen: `unix:/s` is not an address"),
         ("server: {listen: \"127.0.0.1:8191\"}", "same address as server.listen"),
         ("server: {allowed_origins: [\"https://*.example.com\"]}", "is not an origin"),
         ("server: {caller_token_file: /a, caller_token_env: B}", "keep one of them"),
@@ -112,6 +119,52 @@ fn impossible_combinations_are_refused() {
         let problems = problems(text);
         assert!(problems.iter().any(|problem| problem.contains(says)), "{text}: {problems:?}");
     }
+}
+
+#[test]
+fn t6_a_unix_socket_needs_nothing_beside_it_and_has_a_mode_of_its_own() {
+    let server = |text: &str| from_text(text, &Environment::default()).unwrap().server;
+    let alone = server("server: {listen: \"unix:/run/sidemint/api.sock\"}");
+    assert_eq!(alone.listen, ["unix:/run/sidemint/api.sock".parse().unwrap()]);
+    let defaults = UnixSocket { mode: 0o660, owner: None, group: None, peer_uids: Vec::new() };
+    assert_eq!((alone.unix_socket.clone(), alone.caution()), (defaults, None));
+    let both = server(
+        "server: {listen: [\"127.0.0.1:1\", \"unix:/s\"], unix_socket: {mode: \"0600\", owner: 0, group: 7, peer_uids: [1000]}}",
+    );
+    assert_eq!(both.listen.len(), 2);
+    let asked = UnixSocket { mode: 0o600, owner: Some(0), group: Some(7), peer_uids: vec![1000] };
+    assert_eq!(both.unix_socket, asked);
+    let env = Environment::from([("SIDEMINT_LISTEN", "127.0.0.1:1, unix:/run/x.sock")]);
+    let listen = from_text("", &env).unwrap().server.listen;
+    assert_eq!(listen, ["127.0.0.1:1".parse().unwrap(), "unix:/run/x.sock".parse().unwrap()]);
+}
+
+#[test]
+fn t6_a_path_that_is_none_is_refused_with_its_place() {
+    let long = format!("unix:/{}", "x".repeat(107));
+    for (path, says) in [("unix:a.sock", "not absolute"), ("unix:@a", "abstract"), (&long, "over 107 bytes")] {
+        let problems = problems(&format!("server:\n  listen: [\"{path}\"]\n"));
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].starts_with("line 2 column 3: server.listen: "), "{problems:?}");
+        assert!(problems[0].contains(says), "{problems:?}");
+    }
+}
+
+/// T3: beyond loopback somebody has to prove something, and without client certificates it may be the server alone.
+#[test]
+fn t3_beyond_loopback_tls_or_a_caller_secret_is_needed() {
+    let server = |keys: &str| from_text(&format!("server: {{listen: \"0.0.0.0:1\"{keys}}}"), &Environment::default());
+    assert!(server("").is_err());
+    let cautions = [
+        (", caller_token_file: /c", false),
+        (", tls: {cert_file: /a, key_file: /b}", true),
+        (", tls: {cert_file: /a, key_file: /b, client_ca_file: /c}", false),
+        (", tls: {cert_file: /a, key_file: /b}, caller_token_file: /c", false),
+    ];
+    for (keys, is_open) in cautions {
+        assert_eq!(server(keys).unwrap().server.caution().is_some(), is_open, "{keys}");
+    }
+    assert!(problems("server: {listen: [\"unix:/s\", \"0.0.0.0:1\"]}")[0].contains("server.tls or"));
 }
 
 #[test]

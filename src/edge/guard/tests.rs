@@ -114,6 +114,28 @@ fn t4_rank_22_only_our_own_hosts() {
     assert_eq!(check(&with(&[("host", "127.0.0.1:8190")])), Err(Code::ForbiddenHost), "two");
 }
 
+/// A path has no port, so there is none to name.
+#[test]
+fn t4_t6_on_a_unix_socket_only_this_machine_is_a_host() {
+    let rules = |places: &[&str]| {
+        let places: Vec<Listen> = places.iter().map(|place| place.parse().unwrap()).collect();
+        Rules::new(&places, &[], &[], false)
+    };
+    let check = |rules: &Rules, host: &str| {
+        check_with(rules, &Method::GET, "/v1", &[("host", host), ("sidemint-request", "true")], &Proof::Header)
+    };
+    let alone = rules(&["unix:/run/sidemint/api.sock"]);
+    for good in ["localhost", "127.0.0.1", "[::1]"] {
+        assert_eq!(check(&alone, good), Ok(()), "{good}");
+    }
+    let none = ["", "x", "localhost:80", "127.0.0.1:8190", "LOCALHOST", "unix", "/run/sidemint/api.sock", "localhost."];
+    for bad in none {
+        assert_eq!(check(&alone, bad), Err(Code::ForbiddenHost), "{bad}");
+    }
+    let both = rules(&["unix:/run/sidemint/api.sock", "127.0.0.1:8190"]);
+    assert_eq!((check(&both, "localhost:8190"), check(&both, "localhost:80")), (Ok(()), Err(Code::ForbiddenHost)));
+}
+
 #[test]
 fn t5_rank_22_browsers_of_other_sites_are_refused() {
     for origin in ["null", "https://evil.example", "https://app.example.com.evil", "http://app.example.com", ""] {

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -43,8 +45,13 @@ impl Reply {
     }
 }
 
+/// What bytes go over.
+pub trait Stream: Read + Write + Send {}
+
+impl<S: Read + Write + Send> Stream for S {}
+
 /// One connection.
-pub struct Wire(BufReader<TcpStream>);
+pub struct Wire(BufReader<Box<dyn Stream>>);
 
 impl Wire {
     /// Connects.
@@ -52,7 +59,34 @@ impl Wire {
         let stream = TcpStream::connect(address).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
-        Wire(BufReader::new(stream))
+        Wire::over(stream)
+    }
+
+    /// Connects to a path.
+    pub fn to_path(path: &Path) -> Wire {
+        let stream = UnixStream::connect(path).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        Wire::over(stream)
+    }
+
+    /// Takes a connection that is open.
+    pub fn over(stream: impl Stream + 'static) -> Wire {
+        Wire(BufReader::new(Box::new(stream)))
+    }
+
+    /// The next byte; none if the connection is closed instead.
+    pub fn byte(&mut self) -> Option<u8> {
+        let mut byte = [0];
+        self.0.read_exact(&mut byte).ok().map(|()| byte[0])
+    }
+
+    /// All bytes until the connection is closed or breaks.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // What came before it broke is what counts.
+        let _ = self.0.read_to_end(&mut bytes);
+        bytes
     }
 
     /// Writes these bytes. That the other side has closed is something that its answer tells.

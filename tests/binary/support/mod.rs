@@ -1,5 +1,6 @@
 //! A process, a vendor, a config, a client: what every test here needs.
 
+pub mod authority;
 pub mod bold_bi;
 pub mod config;
 pub mod credentials;
