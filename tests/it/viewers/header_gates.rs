@@ -413,6 +413,11 @@ async fn t17_without_a_name_the_only_key_that_fits_is_used() {
     let nameless = Token::by(p256(), &scene.issuer).no_header("kid").text();
     assert_eq!(seen(&long_one.get(&nameless).await.token()), "emea:alice");
     unauthenticated(&long_one.get(&Token::by(p256(), &scene.issuer).text()).await, "a name that no key has");
+    let longer = "k".repeat(257);
+    scene.issuer.publish(&[rsa().jwk_named(&longer), p256().jwk()]);
+    let longer_one = scene.another(&Gate::default()).await;
+    unauthenticated(&longer_one.get(&scene.token().kid(&longer).text()).await, "a longer one is none");
+    assert_eq!(seen(&longer_one.get(&Token::by(p256(), &scene.issuer).text()).await.token()), "emea:alice");
 }
 
 /// Wycheproof's tc32 and its like: a key that comes with the token proves nothing.

@@ -168,6 +168,26 @@ fn the_cookbooks_signatures() {
     }
 }
 
+/// T22: a head has no room for more, but whoever else hands a token in is held to the same bound.
+#[test]
+fn t22_a_token_of_16_kib_is_the_longest() {
+    let key = crate::issuer::rsa();
+    let keys = json!({"keys": [key.jwk()]});
+    let header = json!({"alg": key.alg, "kid": key.kid}).to_string();
+    let of = |length: usize| crate::issuer::joined(key, &header, &"x".repeat(length));
+    // Four characters of base64 are three bytes, so the last payload that fits is followed by one that does not.
+    let fits = (0..16 << 10).rev().find(|length| of_length(&header, *length) <= 16 << 10).expect("some length fits");
+    assert!(opens(&of(fits), &keys));
+    assert!(!opens(&of(fits + 1), &keys));
+    assert!(!opens(&of(1 << 20), &keys));
+}
+
+/// How long a token with such a payload and an RSA signature of 2048 bits is.
+fn of_length(header: &str, payload: usize) -> usize {
+    let encoded = |bytes: usize| (bytes * 4).div_ceil(3);
+    encoded(header.len()) + 1 + encoded(payload) + 1 + encoded(256)
+}
+
 /// RFC 7520 sections 4.8 and 6: several signatures, and a token inside of an encrypted one.
 #[test]
 fn the_cookbooks_compositions() {
