@@ -1,7 +1,7 @@
 //! `sidemint token`
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -19,8 +19,8 @@ pub(super) struct Args {
     /// The embed's name in the config
     embed: String,
     /// The viewer: stable and unique
-    #[arg(long)]
-    viewer_id: String,
+    #[arg(long, required_unless_present = "viewer_token_file")]
+    viewer_id: Option<String>,
     /// The viewer's row filter
     #[arg(long)]
     viewer_value: Option<String>,
@@ -30,6 +30,9 @@ pub(super) struct Args {
     /// An attribute of the viewer; may be given several times
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
     attributes: Vec<(String, String)>,
+    /// A file with the viewer's own signed token, where the sidecar asks for one (viewers.source: jwt)
+    #[arg(long, value_name = "FILE")]
+    viewer_token_file: Option<PathBuf>,
     /// The sidecar: http://HOST:PORT, https://HOST:PORT or unix:/PATH; SIDEMINT_LISTEN or http://127.0.0.1:8190 if not
     /// given
     #[arg(long)]
@@ -62,14 +65,17 @@ fn default_url(listen: Option<&str>) -> String {
     format!("http://{}", listen.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:"))
 }
 
+fn read(path: Option<&Path>) -> anyhow::Result<Option<String>> {
+    let text = path.map(|path| std::fs::read_to_string(path).with_context(|| path.display().to_string()));
+    Ok(text.transpose()?.map(|text| text.trim().to_owned()))
+}
+
 pub(super) async fn token(args: Args) -> Result<(), Failure> {
     let environment = Environment::of_process();
     let url = args.url.clone().unwrap_or_else(|| default_url(environment.get("SIDEMINT_LISTEN")));
     let server = Server::parse(&url, args.ca_file.as_deref()).map_err(|wrong| Failure::Usage(vec![wrong]))?;
-    let proof = match &args.caller_token_file {
-        Some(path) => std::fs::read_to_string(path).with_context(|| path.display().to_string())?.trim().to_owned(),
-        None => "true".to_owned(),
-    };
+    let proof = read(args.caller_token_file.as_deref())?.unwrap_or_else(|| "true".to_owned());
+    let bearer = read(args.viewer_token_file.as_deref())?.map(|token| format!("Bearer {token}"));
     let purpose = if args.renew { "renew" } else { "load" };
     let attributes: BTreeMap<_, _> = args.attributes.iter().cloned().collect();
     if attributes.len() < args.attributes.len() {
@@ -78,7 +84,8 @@ pub(super) async fn token(args: Args) -> Result<(), Failure> {
     let viewer =
         json!({"id": args.viewer_id, "value": args.viewer_value, "roles": args.roles, "attributes": attributes});
     let body = json!({"viewer": viewer, "purpose": purpose});
-    let headers = [("sidemint-request", proof.as_str()), ("content-type", "application/json")];
+    let mut headers = vec![("sidemint-request", proof.as_str()), ("content-type", "application/json")];
+    headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
     let path = format!("/v1/embeds/{}/token", args.embed);
     let answer = server.send("POST", &path, &headers, Some(body.to_string()), PATIENCE).await?;
     let reply: Value = serde_json::from_slice(&answer.body)

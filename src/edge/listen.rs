@@ -80,6 +80,7 @@ impl Listener {
         if terms.shared {
             socket.set_reuse_port(true)?;
         }
+        stay_near(&socket, address)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
@@ -179,6 +180,16 @@ impl Door {
     }
 }
 
+/// Replies of a loopback listener go no further than one hop: a host that routes others to its loopback
+/// (CVE-2020-8558) would otherwise carry them on. Connections have it from the listener.
+fn stay_near(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    match address {
+        SocketAddr::V4(address) if address.ip().is_loopback() => socket.set_ttl_v4(1),
+        SocketAddr::V6(address) if address.ip().is_loopback() => socket.set_unicast_hops_v6(1),
+        _ => Ok(()),
+    }
+}
+
 /// Lets the process have as many open files as the system allows it: each connection is one.
 pub fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -227,6 +238,17 @@ mod tests {
                 let _client = UnixStream::connect(&path).unwrap();
                 assert_eq!(matches!(door.next().await, Arrival::Guest(..)), is_welcome, "{peer_uids:?}");
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn t3_replies_of_loopback_go_one_hop() {
+        for (address, is_near) in [("127.0.0.1:0", true), ("0.0.0.0:0", false)] {
+            let listener = Listener::bind(address.parse().unwrap(), false, None).unwrap();
+            let _client = std::net::TcpStream::connect(("127.0.0.1", listener.place().tcp().unwrap().port())).unwrap();
+            listener.socket.set_nonblocking(false).unwrap();
+            let (connection, _) = listener.socket.accept().unwrap();
+            assert_eq!(connection.ttl_v4().unwrap() == 1, is_near, "{address}");
         }
     }
 

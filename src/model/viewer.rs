@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn controls_and_empty_ids_are_refused() {
+    fn t12_controls_and_empty_ids_are_refused() {
         assert_eq!(viewer("", "x").check(), Err(InvalidViewer::EmptyId));
         for bad in ["a\nb", "a\0", "\u{7f}", "\u{85}", "\u{202e}evil", "\u{2028}"] {
             assert!(matches!(viewer(bad, "").check(), Err(InvalidViewer::Control("viewer.id"))), "{bad:?}");

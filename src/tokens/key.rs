@@ -82,8 +82,26 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
         #[test]
-        fn two_viewers_share_a_key_if_and_only_if_they_are_the_same(a in viewers(), b in viewers()) {
+        fn t11_two_viewers_share_a_key_if_and_only_if_they_are_the_same(a in viewers(), b in viewers()) {
             prop_assert_eq!(key_of(&a) == key_of(&b), normal(&a) == normal(&b));
+        }
+    }
+
+    #[test]
+    fn t12_texts_that_look_alike_are_two_viewers() {
+        let key = |id: &str| key_of(&Viewer { id: id.into(), ..Viewer::default() });
+        for (one, other) in [
+            ("\u{e9}", "e\u{301}"),
+            ("K", "\u{212a}"),
+            ("a", "\u{ff41}"),
+            ("a", "\u{430}"),
+            ("ann", "Ann"),
+            ("ann", "ann "),
+            ("\u{130}", "i\u{307}"),
+            ("ss", "\u{df}"),
+            ("ab", "a\u{200d}b"),
+        ] {
+            assert_ne!(key(one), key(other), "{one:?} {other:?}");
         }
     }
 

@@ -27,7 +27,7 @@ fn load(viewer: &str) -> Value {
 }
 
 #[test]
-fn each_hand_out_and_each_refusal_is_one_line() {
+fn t15_each_hand_out_and_each_refusal_is_one_line() {
     let vendor = Vendor::start();
     let sidecar = Sidecar::start(&vendor).ready();
     sidecar.ask(&load("u-1"));

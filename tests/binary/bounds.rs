@@ -17,7 +17,7 @@ fn head(sidecar: &Sidecar, method: &str, target: &str, headers: &str) -> String 
 }
 
 #[test]
-fn rank_31_oversized_requests_are_refused_cheaply() {
+fn t39_rank_31_oversized_requests_are_refused_cheaply() {
     const TIMES: usize = 5;
     let vendor = Vendor::start();
     let sidecar = Sidecar::start(&vendor).ready();
@@ -62,7 +62,7 @@ fn rank_31_oversized_requests_are_refused_cheaply() {
 
 /// A head that never ends is not waited for: the connection is closed, in the time that is set.
 #[test]
-fn a_head_that_trickles_is_cut_off() {
+fn t38_a_head_that_trickles_is_cut_off() {
     let vendor = Vendor::start();
     let settings = crate::support::Settings { server: "header_timeout: 300ms", ..Default::default() };
     let sidecar = Sidecar::with(&vendor, &settings);

@@ -148,7 +148,7 @@ fn pipelined_requests_are_answered_in_their_order() {
 }
 
 #[test]
-fn old_and_foreign_forms_of_a_request() {
+fn t40_old_and_foreign_forms_of_a_request() {
     let vendor = Vendor::start();
     let sidecar = Sidecar::start(&vendor).ready();
     vendor.clear_journal();

@@ -88,7 +88,7 @@ impl Load {
 }
 
 #[test]
-fn rank_35_a_secret_is_swapped_under_load_and_no_call_fails() {
+fn t45_rank_35_a_secret_is_swapped_under_load_and_no_call_fails() {
     let (vendor, volume) = (Vendor::start(), tempfile::tempdir().expect("a folder can be made"));
     let sidecar = start(&vendor, volume.path());
     let load = Load::on(&sidecar);
@@ -136,7 +136,7 @@ fn rank_35_a_new_secret_is_in_use_within_ten_seconds() {
 }
 
 #[test]
-fn rank_35_a_file_that_is_no_secret_is_ignored_with_an_alarm() {
+fn t45_rank_35_a_file_that_is_no_secret_is_ignored_with_an_alarm() {
     let (vendor, volume) = (Vendor::start(), tempfile::tempdir().expect("a folder can be made"));
     let sidecar = start(&vendor, volume.path());
     let alarms = |outcome: &str| {

@@ -130,7 +130,7 @@ fn quitquitquit_is_closed_unless_it_is_opened() {
 }
 
 #[test]
-fn quitquitquit_takes_a_post_and_nothing_else() {
+fn t8_quitquitquit_takes_a_post_and_nothing_else() {
     let vendor = Vendor::start();
     let sidecar = Sidecar::with(&vendor, &Settings { admin: "quit: true", ..Default::default() }).ready();
     let get = sidecar.look("/quitquitquit");

@@ -95,7 +95,7 @@ async fn canary() -> (std::net::SocketAddr, Arc<AtomicUsize>, impl Future<Output
 }
 
 #[tokio::test]
-async fn rank_21_no_redirect_is_followed() {
+async fn t30_rank_21_no_redirect_is_followed() {
     let (address, came, serve) = canary().await;
     let scene = async {
         for operation in ["token_info", "mint"] {

@@ -68,7 +68,7 @@ async fn lane(stage: &Stage, seed: u64, seen: &std::sync::Mutex<HashMap<String, 
 }
 
 #[tokio::test]
-async fn rank_01_every_token_is_the_asker_s_own() {
+async fn t14_rank_01_every_token_is_the_asker_s_own() {
     let stage = stage().await.warmed().await;
     upset(&stage);
     let seen = std::sync::Mutex::new(HashMap::new());
@@ -81,4 +81,18 @@ async fn rank_01_every_token_is_the_asker_s_own() {
         stage.metric(r#"sidemint_upstream_requests_total{operation="mint",outcome="ok",upstream="acme"}"#).await;
     let minted = minted.expect("mints are counted");
     assert!(keys > 150 && minted >= keys as f64 && minted <= (VIEWERS * EMBEDS * 2) as f64, "{minted} for {keys}");
+}
+
+/// Made-up viewers fill no memory: what is beyond the bound goes, and whoever comes again is served.
+#[tokio::test]
+async fn t41_the_cache_is_bounded_by_bytes() {
+    let stage = Setup::default().more("cache: {max_size: 128KiB}").start().await.warmed().await;
+    for viewer in 0..200 {
+        stage.renew(&format!("made-up-{viewer}"), "emea").await.token();
+    }
+    let status = stage.client.get(stage.app.admin(), "/status", &[("accept", "application/json")]).await.json();
+    let (tokens, bytes) = (status["cache"]["viewer_tokens"].as_u64(), status["cache"]["bytes"].as_u64());
+    assert!(tokens.is_some_and(|tokens| (20..190).contains(&tokens)), "{tokens:?}");
+    assert!(bytes.is_some_and(|bytes| bytes <= 128 << 10), "{bytes:?}");
+    stage.renew("made-up-0", "emea").await.token();
 }

@@ -85,7 +85,7 @@ async fn beyond_the_longest_wait_it_is_429_with_a_true_time() {
 }
 
 #[tokio::test]
-async fn no_mint_is_spent_on_a_load_that_cannot_even_queue_up() {
+async fn t43_no_mint_is_spent_on_a_load_that_cannot_even_queue_up() {
     let limit = "load_limit: {per_second: 1, max_wait: 5s, max_waiting: 1}";
     let stage = Setup::default().upstream(limit).start().await.warmed().await;
     stage.renew("v-0", "emea").await.token();

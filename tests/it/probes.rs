@@ -110,7 +110,7 @@ async fn every_metric_of_the_contract_is_there() {
 
 /// However many viewers, paths and hosts come, the number of series is that of the config.
 #[tokio::test]
-async fn rank_33_series_are_bounded_by_the_config() {
+async fn t34_t42_rank_33_series_are_bounded_by_the_config() {
     let stage = Stage::warm().await;
     let noise = async |name: &str| {
         stage.renew(name, name).await;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 mod lex;
 mod scan;
+mod threats;
 mod tree;
 
 use tree::{File, entries, folders, sources, src, test_files};

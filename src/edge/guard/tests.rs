@@ -163,7 +163,7 @@ fn a_preflight_of_a_listed_origin_needs_no_header_and_of_others_fails() {
 }
 
 #[test]
-fn rank_24_a_caller_secret_is_compared_as_a_whole() {
+fn t7_rank_24_a_caller_secret_is_compared_as_a_whole() {
     let secrets = ["s3cret-of-the-caller", "the-one-before"].map(|text| Arc::new(Secret::new(text.into())));
     let secret = Proof::Secret(&secrets);
     let show = |value: Option<&str>| {

@@ -32,7 +32,7 @@ fn whole(target: &Target) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn rank_17_a_length_or_coding_in_doubt_is_refused() {
+async fn t27_rank_17_a_length_or_coding_in_doubt_is_refused() {
     let chunked = "5\r\nhello\r\n0\r\n\r\n";
     for (headers, body) in [
         ("Content-Length: 5\r\nContent-Length: 0", "hello"),

@@ -57,7 +57,7 @@ async fn row_47_who_asks_is_not_the_callers_to_say() {
 
 /// Row 16 and T25: all lines count, an empty first one hides none, and what is put in is put in last.
 #[tokio::test]
-async fn rank_16_no_connection_option_takes_the_credential_away() {
+async fn t25_rank_16_no_connection_option_takes_the_credential_away() {
     for lines in [
         "Connection: authorization\r\n",
         "Connection: close, Authorization\r\n",

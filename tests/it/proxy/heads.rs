@@ -118,7 +118,7 @@ async fn interim_responses_end_here() {
 
 /// Rank 21 and T30: the credential would go along.
 #[tokio::test]
-async fn rank_21_no_redirect_is_followed() {
+async fn t30_rank_21_no_redirect_is_followed() {
     let canary = Target::ok().await;
     for status in [301, 302, 303, 307, 308] {
         let to = format!("{}/elsewhere?x=1", canary.url);
