@@ -16,7 +16,7 @@ use crate::model::Clock;
 use crate::telemetry::{Audit, Metrics};
 use crate::tokens::ViewerTokens;
 use parts::Parts;
-pub use workshop::vendors;
+pub use workshop::{issuer_keys, vendors};
 
 /// Open connections of the token port; each costs about 14 KiB.
 const CONNECTIONS: usize = 16_384;
@@ -226,6 +226,11 @@ fn retire_what_is_gone(old: &Snapshot, new: &Snapshot) {
                 upstream.metrics.gone();
             }
         }
+    }
+    if let Some(issuer) =
+        old.issuer.as_ref().filter(|old| !new.issuer.as_ref().is_some_and(|new| Arc::ptr_eq(old, new)))
+    {
+        issuer.retire();
     }
     for (name, show) in &old.embeds {
         if !new.embeds.get(name).is_some_and(|same| Arc::ptr_eq(same, show)) {

@@ -27,7 +27,7 @@
 //!   ─────────────────────────────────────────────────────────────────────   has       shares
 //!         tokens                which token answers which ask                         nothing with
 //!   ─────────────────────────────────────────────────────────────────────             the rest
-//!         vendor  limit         wire formats and credentials; quotas
+//!         vendor identity limit wire formats and credentials; who is asking; quotas
 //!         secrets               files and variables, polled
 //!   ─────────────────────────────────────────────────────────────────────
 //!         lease  upstream  edge the mechanism; HTTP out; HTTP in
@@ -84,6 +84,7 @@ pub mod demo;
 pub mod edge;
 #[cfg(feature = "emulator")]
 pub mod emulator;
+pub mod identity;
 pub mod lease;
 pub mod lifecycle;
 pub mod limit;

@@ -68,10 +68,13 @@ fn wants_json(request: &Request) -> bool {
     accept.contains("application/json") && !accept.contains("text/html")
 }
 
-/// Whether we can answer. A vendor outage with tokens in hand changes nothing about that.
+/// Whether we can answer. An outage with tokens and keys in hand changes nothing about that.
 fn readyz(site: &Site, snapshot: &Snapshot) -> Response {
     if site.stop.has_begun() {
         return respond::text(503, "draining\n");
+    }
+    if snapshot.issuer.as_ref().is_some_and(|issuer| issuer.status().size.is_none()) {
+        return respond::text(503, "the keys of the viewers' issuer never came; see /status\n");
     }
     // Without service tokens there is none to wait for.
     let got = |upstream: &Arc<Upstream>| upstream.service.as_ref().is_none_or(|service| service.status().was_got);
@@ -81,31 +84,40 @@ fn readyz(site: &Site, snapshot: &Snapshot) -> Response {
     respond::text(503, "no upstream has given a service token yet; see /status\n")
 }
 
-/// Whether the start is over: each upstream has given its first service token, or has been down
-/// for so long that waiting helps nobody. A rejected credential is no outage: a rollout should
+/// What a start waits for: its name in the config, and why it is not there yet.
+struct Awaited<'a> {
+    name: &'a str,
+    failure: Option<Fault>,
+}
+
+fn awaited(snapshot: &Snapshot) -> Vec<Awaited<'_>> {
+    let upstreams = snapshot.upstreams.iter().filter_map(|(name, upstream)| {
+        let status = upstream.service.as_ref()?.status();
+        (!status.was_got).then_some(Awaited { name, failure: status.failure })
+    });
+    let issuer = snapshot.issuer.iter().filter_map(|issuer| {
+        let status = issuer.status();
+        status.size.is_none().then_some(Awaited { name: "viewers.jwt", failure: status.failure })
+    });
+    upstreams.chain(issuer).collect()
+}
+
+/// Whether the start is over: each upstream has given its first service token and the viewers' issuer its keys, or
+/// they have been down for so long that waiting helps nobody. A rejected credential is no outage: a rollout should
 /// stop at it.
 fn startupz(site: &Site, snapshot: &Snapshot) -> Response {
-    let waiting: Vec<_> = snapshot
-        .upstreams
-        .iter()
-        .filter_map(|(name, upstream)| Some((name, upstream.service.as_ref()?.status())))
-        .filter(|(_, status)| !status.was_got)
-        .collect();
-    if waiting.is_empty() || site.is_started.load(Ordering::Relaxed) {
+    let awaited = awaited(snapshot);
+    let is_over = site.is_started.load(Ordering::Relaxed);
+    let is_down = || awaited.iter().all(|one| one.failure.as_ref().is_none_or(Fault::is_transient));
+    let is_long = || site.clock.now().since(site.started) >= PATIENCE;
+    if is_over || awaited.is_empty() || (is_down() && is_long()) {
         site.is_started.store(true, Ordering::Relaxed);
-        return if waiting.is_empty() {
-            respond::text(200, "started\n")
-        } else {
-            respond::text(200, "started, degraded: an upstream is down\n")
-        };
+        let text = if awaited.is_empty() { "started\n" } else { "started, degraded: an upstream or issuer is down\n" };
+        return respond::text(200, text);
     }
-    let down = waiting.iter().all(|(_, status)| status.failure.as_ref().is_none_or(Fault::is_transient));
-    if down && site.clock.now().since(site.started) >= PATIENCE {
-        site.is_started.store(true, Ordering::Relaxed);
-        return respond::text(200, "started, degraded: an upstream is down\n");
-    }
-    let faults = waiting.iter().filter_map(|(name, status)| Some(format!("{name}: {}", status.failure.as_ref()?)));
-    let why: Vec<String> = std::iter::once("waiting for the first service token".to_owned()).chain(faults).collect();
+    let faults = awaited.iter().filter_map(|one| Some(format!("{}: {}", one.name, one.failure.as_ref()?)));
+    let what = "waiting for the first service token of each upstream, and the keys of the viewers' issuer";
+    let why: Vec<String> = std::iter::once(what.to_owned()).chain(faults).collect();
     respond::content(503, "text/plain; charset=utf-8", why.join("; ") + "\n")
 }
 

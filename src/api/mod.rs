@@ -24,6 +24,7 @@ use http::header::{
 use crate::config::Config;
 use crate::edge::guard::{Pass, Proof, Rules};
 use crate::edge::{Answer, Request, Response, respond};
+use crate::identity::Issuer;
 use crate::lifecycle::Stop;
 use crate::model::{Clock, Code, Fault, Moment, Peer};
 use crate::secrets::SecretLease;
@@ -77,6 +78,8 @@ pub struct Snapshot {
     pub upstreams: BTreeMap<String, Arc<Upstream>>,
     /// What becomes of viewer ids.
     pub ids: Arc<IdRules>,
+    /// Who vouches for viewers, where callers do not.
+    pub issuer: Option<Arc<Issuer>>,
 }
 
 /// What callers must show.
@@ -269,7 +272,10 @@ fn preflight(snapshot: &Snapshot, request: &Request, origin: &HeaderValue) -> Re
         Some(passage) => passage.preflight(request.headers()),
         None => (
             HeaderValue::from_static("GET, POST"),
-            HeaderValue::from_static("Content-Type, Sidemint-Request, Sidemint-Viewer, Sidemint-Viewer-Value"),
+            HeaderValue::from_static(match snapshot.issuer {
+                None => "Content-Type, Sidemint-Request, Sidemint-Viewer, Sidemint-Viewer-Value",
+                Some(_) => "Authorization, Content-Type, Sidemint-Request, Sidemint-Viewer, Sidemint-Viewer-Value",
+            }),
         ),
     };
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);

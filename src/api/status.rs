@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::{Site, Snapshot};
+use crate::identity::Issuer;
 use crate::model::clock::rfc3339;
 use crate::tokens::{ServiceTokens, Upstream};
 
@@ -17,6 +18,8 @@ struct Status {
     upstreams: Vec<UpstreamStatus>,
     embeds: Vec<EmbedStatus>,
     routes: Vec<RouteStatus>,
+    /// Null where callers name the viewer.
+    viewers_issuer: Option<IssuerStatus>,
     cache: CacheStatus,
     recent_errors: Vec<ErrorStatus>,
 }
@@ -58,6 +61,19 @@ struct RouteStatus {
 }
 
 #[derive(Serialize)]
+struct IssuerStatus {
+    issuer: String,
+    state: &'static str,
+    /// With which viewers' tokens can be checked.
+    keys: usize,
+    /// Published for other purposes, or of no use.
+    keys_skipped: usize,
+    /// None where they are in a file.
+    keys_age_seconds: Option<u64>,
+    last_error: Option<String>,
+}
+
+#[derive(Serialize)]
 struct CacheStatus {
     viewer_tokens: u64,
     bytes: u64,
@@ -95,6 +111,7 @@ fn status(site: &Site, snapshot: &Snapshot) -> Status {
         upstreams: snapshot.upstreams.values().map(|upstream| upstream_status(upstream)).collect(),
         embeds: snapshot.config.embeds.values().map(|embed| embed_status(embed)).collect(),
         routes: snapshot.config.routes.values().map(|route| route_status(route)).collect(),
+        viewers_issuer: snapshot.issuer.as_deref().map(issuer_status),
         cache: CacheStatus { viewer_tokens, bytes, max_bytes: snapshot.config.cache.max_size },
         recent_errors: errors.collect(),
     }
@@ -124,6 +141,25 @@ fn upstream_status(upstream: &Upstream) -> UpstreamStatus {
         loads_per_window: limit.map(|limit| limit.per_second),
         window_seconds: limit.map(|limit| limit.window.as_secs_f64()),
         loads_waiting: upstream.limiter.as_ref().map_or(0, |limiter| limiter.waiting()),
+    }
+}
+
+fn issuer_status(issuer: &Issuer) -> IssuerStatus {
+    let status = issuer.status();
+    let state = match (status.size, &status.failure) {
+        (Some(_), None) => "keys in hand",
+        (Some(_), Some(_)) => "keys in hand, renewal fails",
+        (None, Some(_)) => "no keys",
+        (None, None) => "keys are being fetched",
+    };
+    let (keys, keys_skipped) = status.size.unwrap_or_default();
+    IssuerStatus {
+        issuer: issuer.config.name.clone(),
+        state,
+        keys,
+        keys_skipped,
+        keys_age_seconds: status.age.map(|age| age.as_secs()),
+        last_error: status.failure.map(|fault| fault.to_string()),
     }
 }
 
@@ -181,6 +217,10 @@ pub(super) fn page(site: &Site, snapshot: &Snapshot) -> String {
     if !status.routes.is_empty() {
         table(&mut page, "Routes", &["name", "upstream", "target", "lets through"], status.routes.iter().map(route));
     }
+    if let Some(issuer) = &status.viewers_issuer {
+        let heads = ["issuer", "keys", "usable", "left out", "age", "last error"];
+        table(&mut page, "Viewers", &heads, std::iter::once(issuer_row(issuer)));
+    }
     let cache =
         [status.cache.viewer_tokens.to_string(), size(status.cache.bytes), size(status.cache.max_bytes)].to_vec();
     table(&mut page, "Cache", &["viewer tokens", "memory", "bound"], std::iter::once(cache));
@@ -219,6 +259,18 @@ fn upstream_row(upstream: &UpstreamStatus) -> Vec<String> {
         limit,
         upstream.loads_waiting.to_string(),
         upstream.last_error.clone().unwrap_or_else(|| "–".to_owned()),
+    ]
+    .to_vec()
+}
+
+fn issuer_row(issuer: &IssuerStatus) -> Vec<String> {
+    [
+        issuer.issuer.clone(),
+        issuer.state.to_owned(),
+        issuer.keys.to_string(),
+        issuer.keys_skipped.to_string(),
+        issuer.keys_age_seconds.map_or_else(|| "–".to_owned(), span),
+        issuer.last_error.clone().unwrap_or_else(|| "–".to_owned()),
     ]
     .to_vec()
 }

@@ -3,55 +3,27 @@
 mod ask;
 mod authorize;
 mod reply;
+mod show;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
 use http::header::ACCEPT;
+use hyper::body::Body as _;
 
 use super::{Site, Snapshot};
-use crate::config::Item;
 use crate::edge::{Answer, Request, Response, body, respond};
 use crate::lease::{How, Policy};
 use crate::limit::Turn;
 use crate::model::secret::ShortHex;
-use crate::model::{Code, Fault, Moment, Peer};
+use crate::model::{Code, Fault, Moment, Peer, Viewer};
 use crate::telemetry::audit::{Entry, Subject};
 use crate::telemetry::metrics::{Label, Outcome};
-use crate::tokens::{Asked, Embed, Served, check};
-use crate::vendor::page_block;
+use crate::tokens::{Asked, Served, check};
 use ask::{Ask, InHeaders, Purpose};
 use reply::Timing;
-
-/// An embed and the part of its replies that never changes.
-pub struct Show {
-    embed: Arc<Embed>,
-    /// What the page needs besides the token, as JSON; empty where each token brings its own.
-    block: Vec<u8>,
-    /// How long before the end the vendor's page client renews.
-    page_margin: Duration,
-}
-
-impl Show {
-    /// Renders what can be rendered once.
-    pub fn new(embed: Arc<Embed>) -> Show {
-        let page_margin = Duration::from_secs(match &embed.config.item {
-            // aibi-client renews five minutes before the end, and loops when it gets less.
-            Item::Databricks { .. } => 300,
-            // The vendor's sample looks every 30 s, and renews when ten minutes are left.
-            Item::PowerBi(_) => 600,
-            // The vendor's page client renews nothing by itself.
-            Item::BoldBi(_) => 300,
-        });
-        Show { block: page_block(&embed.config), page_margin, embed }
-    }
-
-    /// The embed.
-    pub fn embed(&self) -> &Arc<Embed> {
-        &self.embed
-    }
-}
+pub use show::Show;
 
 /// A token that is handed out now.
 struct HandOut {
@@ -101,17 +73,25 @@ pub(super) fn handle(
     let form = if form == Form::Json && wants_plain_text(&request) { Form::Plain } else { form };
     let visit = Visit { site, snapshot, show, begin, peer, form };
     let own = || (Arc::clone(site), Arc::clone(snapshot), Arc::clone(show));
-    if request.method() != Method::GET {
-        let owned = own();
-        return Answer::later(async move {
+    let owned = own();
+    let later = |request: Request| {
+        Answer::later(async move {
             let (site, snapshot, show) = &owned;
             let visit = Visit { site, snapshot, show, begin, peer, form };
-            visit.of_post(request).await
-        });
+            visit.in_its_time(request).await
+        })
+    };
+    if request.method() != Method::GET {
+        return later(request);
     }
-    let ask = match ask::of_get(&request) {
+    let proved = match snapshot.issuer.as_ref().map(|issuer| issuer.at_hand(request.headers())) {
+        None => Ok(None),
+        Some(Some(proved)) => proved.map(Some),
+        Some(None) => return later(request),
+    };
+    let ask = match proved.map_err(Unread::from).and_then(|proved| of_get(&request, proved)) {
         Ok(ask) => ask,
-        Err(fault) => return Answer::Ready(visit.refuse(None, &fault)),
+        Err(unread) => return Answer::Ready(visit.refuse_unread(&unread)),
     };
     match visit.at_once(&ask) {
         Ok(response) => Answer::Ready(response),
@@ -126,16 +106,34 @@ pub(super) fn handle(
     }
 }
 
+/// Why there is no ask, and of which proved viewer.
+struct Unread {
+    viewer: Option<String>,
+    fault: Fault,
+}
+
+impl From<Fault> for Unread {
+    fn from(fault: Fault) -> Unread {
+        Unread { viewer: None, fault }
+    }
+}
+
+fn of_get(request: &Request, proved: Option<Viewer>) -> Result<Ask, Unread> {
+    let viewer = proved.as_ref().map(|viewer| viewer.id.clone());
+    ask::of_get(request, proved).map_err(|fault| Unread { viewer, fault })
+}
+
 impl Visit<'_> {
-    async fn of_post(&self, request: Request) -> Response {
+    /// An answer for which something has to be waited for before the ask is even known: a body, an issuer's keys.
+    async fn in_its_time(&self, request: Request) -> Response {
         let read = tokio::select! {
             biased;
             read = self.read(request) => read,
-            () = self.site.stop.forced() => Err(draining()),
+            () = self.site.stop.forced() => Err(draining().into()),
         };
         let ask = match read {
             Ok(ask) => ask,
-            Err(fault) => return self.refuse(None, &fault),
+            Err(unread) => return self.refuse_unread(&unread),
         };
         match self.at_once(&ask) {
             Ok(response) => response,
@@ -143,12 +141,21 @@ impl Visit<'_> {
         }
     }
 
-    /// Reads the body of a POST.
-    async fn read(&self, request: Request) -> Result<Ask, Fault> {
-        match self.form {
-            Form::BoldBi => authorize::read(self.snapshot, self.show, request).await,
-            Form::Json | Form::Plain => read(self.snapshot, request).await,
+    /// Who is looking comes first: for nobody, nothing is read.
+    async fn read(&self, request: Request) -> Result<Ask, Unread> {
+        let proved = match &self.snapshot.issuer {
+            None => None,
+            Some(issuer) => Some(issuer.viewer(request.headers()).await?),
+        };
+        if request.method() == Method::GET {
+            return of_get(&request, proved);
         }
+        let viewer = proved.as_ref().map(|viewer| viewer.id.clone());
+        let ask = match self.form {
+            Form::BoldBi => authorize::read(self.snapshot, self.show, request, proved).await,
+            Form::Json | Form::Plain => read(self.snapshot, request, proved).await,
+        };
+        ask.map_err(|fault| Unread { viewer, fault })
     }
 
     /// The answer, if it needs no waiting.
@@ -159,7 +166,7 @@ impl Visit<'_> {
                 Ok(self.grant(ask, &HandOut { served, timing }))
             }
             Ok(Err(step)) => Err(step),
-            Err(fault) => Ok(self.refuse(Some(ask), &fault)),
+            Err(fault) => Ok(self.refuse(Some(&ask.viewer.id), Some(ask.purpose), &fault)),
         }
     }
 
@@ -183,7 +190,7 @@ impl Visit<'_> {
         };
         match result {
             Ok(hand_out) => self.grant(ask, &hand_out),
-            Err(fault) => self.refuse(Some(ask), &fault),
+            Err(fault) => self.refuse(Some(&ask.viewer.id), Some(ask.purpose), &fault),
         }
     }
 
@@ -256,16 +263,20 @@ impl Visit<'_> {
         reply::render(self.show, hand_out, now, self.form)
     }
 
-    fn refuse(&self, ask: Option<&Ask>, fault: &Fault) -> Response {
+    fn refuse_unread(&self, unread: &Unread) -> Response {
+        self.refuse(unread.viewer.as_deref(), None, &unread.fault)
+    }
+
+    fn refuse(&self, viewer: Option<&str>, purpose: Option<Purpose>, fault: &Fault) -> Response {
         let now = self.site.clock.now();
         let embed = &self.show.embed;
         embed.metrics.answered(outcome_of(fault), now.since(self.begin));
         if fault.code().status() >= 500 {
             self.site.recent.note("embed", &embed.config.name, fault, now);
         }
-        let viewer = ask.map(|ask| self.snapshot.ids.pseudonyms.short(&ask.viewer.id));
+        let viewer = viewer.map(|id| self.snapshot.ids.pseudonyms.short(id));
         let subject = Subject { place: &embed.place, viewer: viewer.as_ref().map(ShortHex::as_str), token: None };
-        self.site.note(fault, ask.map(|ask| ask.purpose.as_str()), Some(subject), now, self.peer);
+        self.site.note(fault, purpose.map(Purpose::as_str), Some(subject), now, self.peer);
         respond::problem(fault)
     }
 }
@@ -281,12 +292,16 @@ pub fn render_hit(show: &Show, served: Served, now: Moment) -> Response {
     reply::render(show, &HandOut { served, timing }, now, Form::Json)
 }
 
-async fn read(snapshot: &Snapshot, request: Request) -> Result<Ask, Fault> {
+async fn read(snapshot: &Snapshot, request: Request, proved: Option<Viewer>) -> Result<Ask, Fault> {
     let server = &snapshot.config.server;
     let (head, incoming) = request.into_parts();
     ask::check_headers(&head.headers, InHeaders::Nothing)?;
+    // Where the viewer is proved, there may be nothing left to say.
+    if proved.is_some() && incoming.is_end_stream() {
+        return ask::from_json(b"{}", proved);
+    }
     let json = body::json(&head.headers, incoming, server.max_body, server.header_timeout).await?;
-    ask::from_json(&json)
+    ask::from_json(&json, proved)
 }
 
 /// Whether `text/plain` is what the client names first: "application/json, text/plain" (axios) is not.

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use super::workshop::Workshop;
 use crate::api::{Caller, Passage, Show, Snapshot};
-use crate::config::{self, Config, Environment, Listen};
+use crate::config::{self, Config, Environment, KeysFrom, Listen};
 use crate::edge::guard::Rules;
 use crate::edge::{Identities, Identity};
+use crate::identity::{Issuer, KeySet, KeySource};
 use crate::lease::Keeper;
 use crate::lifecycle::Tasks;
 use crate::limit::Limiters;
 use crate::model::Clock;
-use crate::secrets::Vault;
+use crate::secrets::{Text, Vault};
 use crate::telemetry::Metrics;
 use crate::tokens::{
     Bearer, DetailsSource, Embed, IdRules, ItemDetails, NarrowedTokens, Narrowing, ServiceSource, ServiceTokens,
@@ -28,6 +29,7 @@ pub(super) struct Parts {
     vault: Vault,
     service_keeper: Arc<Keeper<ServiceSource>>,
     details_keeper: Arc<Keeper<DetailsSource>>,
+    issuer_keeper: Arc<Keeper<KeySource>>,
     pub(super) narrowed: Arc<NarrowedTokens>,
     tasks: Tasks,
 }
@@ -39,6 +41,7 @@ impl Parts {
             vault: Vault::new(clock.clone(), tasks.clone(), metrics.clone(), environment),
             service_keeper: ServiceTokens::keeper(clock.clone(), tasks.clone()),
             details_keeper: ItemDetails::keeper(clock.clone(), tasks.clone()),
+            issuer_keeper: Issuer::keeper(clock.clone(), tasks.clone()),
             narrowed: Arc::new(NarrowedTokens::new(clock.clone(), tasks.clone())),
             metrics: metrics.clone(),
             clock: clock.clone(),
@@ -71,6 +74,7 @@ impl Parts {
             None => Caller::Anyone,
         };
         let ids = self.id_rules(&config, old).await?;
+        let issuer = self.issuer(&config, old).await?;
         let mut upstreams = BTreeMap::new();
         for (name, upstream) in &config.upstreams {
             let same = old.and_then(|old| old.upstreams.get(name)).filter(|old| old.config == *upstream);
@@ -102,6 +106,7 @@ impl Parts {
             rules: Rules::new(places, &server.allowed_hosts, &server.allowed_origins, server.allow_forwarded),
             embeds: embeds.collect::<HashMap<_, _>>(),
             ids,
+            issuer,
             upstreams,
             caller,
             config,
@@ -145,6 +150,25 @@ impl Parts {
         };
         let same = old.map(|old| &old.ids).filter(|ids| ids.are(config.id_privacy, key.as_deref()));
         Ok(same.cloned().unwrap_or_else(|| Arc::new(IdRules::new(config.id_privacy, key))))
+    }
+
+    async fn issuer(&self, config: &Config, old: Option<&Snapshot>) -> Result<Option<Arc<Issuer>>, String> {
+        let Some(config) = &config.issuer else { return Ok(None) };
+        // Its keys go on with it.
+        if let Some(same) = old.and_then(|old| old.issuer.as_ref()).filter(|old| old.config == *config) {
+            return Ok(Some(Arc::clone(same)));
+        }
+        let metrics = Arc::new(self.metrics.issuer("viewers.jwt"));
+        let issuer = match (&config.keys, KeySource::new(config, self.clock.clone(), metrics)?) {
+            (_, Some(source)) => Issuer::remote(Arc::clone(config), source, Arc::clone(&self.issuer_keeper)),
+            (KeysFrom::File(path), _) => {
+                let read = |texts: &[Text]| KeySet::parse(texts.first().map_or(&[][..], |text| text.as_bytes()));
+                let keys = self.vault.watch("viewers.jwt.jwks_file", vec![path.clone()], read).await?;
+                Issuer::in_file(Arc::clone(config), keys, self.clock.clone())
+            }
+            (KeysFrom::Discovery(_) | KeysFrom::Url(_), None) => return Err("viewers.jwt: has no keys".to_owned()),
+        };
+        Ok(Some(Arc::new(issuer)))
     }
 
     async fn upstream(&self, config: &Arc<config::Upstream>, old: Option<&Arc<Upstream>>) -> Result<Upstream, String> {

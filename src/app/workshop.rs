@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::{self, BaseUrl, Config, EntraIdentity, Environment, IdentityEndpoint, SecretRef, System};
+use crate::identity::{KeySet, KeySource};
+use crate::lease::{Source, Want};
 use crate::lifecycle::Tasks;
-use crate::model::Clock;
-use crate::secrets::Vault;
+use crate::model::{Clock, Code, Fault, Urgency};
+use crate::secrets::{Vault, read_text};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::UpstreamMetrics;
 use crate::upstream::{Client, Target};
@@ -37,6 +40,23 @@ pub async fn vendors(config: &Config, environment: Environment) -> Result<BTreeM
         vendors.insert(name.clone(), Arc::new(workshop.vendor(upstream).await?));
     }
     Ok(vendors)
+}
+
+/// The keys of the viewers' issuer, without anything that serves: for `check --live`.
+///
+/// # Errors
+/// Why there are none.
+pub async fn issuer_keys(issuer: &Arc<config::Issuer>) -> Result<KeySet, Fault> {
+    let broken = |error: String| Fault::new(Code::Internal, error);
+    let metrics = Metrics::new().map_err(|error| broken(error.to_string()))?.issuer("viewers.jwt");
+    if let Some(source) = KeySource::new(issuer, Clock::system(), Arc::new(metrics)).map_err(broken)? {
+        let want = Want { urgency: Urgency::Waited, life: Duration::ZERO, held: None };
+        return source.fetch(want).await.map(|(keys, _)| keys);
+    }
+    let config::KeysFrom::File(path) = &issuer.keys else { return Err(broken("there are no keys".into())) };
+    let unusable = |message: String| Fault::new(Code::Malformed, format!("{}: {message}", path.display()));
+    let text = read_text(path).await.map_err(|(_, message)| unusable(message))?;
+    KeySet::parse(text.as_bytes()).map_err(unusable)
 }
 
 impl Workshop<'_> {
@@ -118,7 +138,7 @@ impl Workshop<'_> {
     }
 
     fn client(&self, config: &config::Upstream, host: &BaseUrl) -> Result<Client, String> {
-        Client::new(Target::new(config, host), self.clock.clone(), Arc::clone(self.metrics))
+        Client::new(Target::new(config, host), self.clock.clone(), Arc::clone(&self.metrics.calls))
             .map_err(|error| format!("upstreams.{}: {error}", config.name))
     }
 }

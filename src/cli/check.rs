@@ -2,6 +2,7 @@
 
 mod bold_bi;
 mod databricks;
+mod issuer;
 mod live;
 mod power_bi;
 mod route;

@@ -4,7 +4,6 @@
 //! [`super::resolve`].
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
@@ -13,6 +12,7 @@ pub use embed::{AccessLevel, Embed, Filter, GroupAccess, Operator, Origin, Rls, 
 pub use route::{Route, RouteTimeouts};
 pub use server::{Server, Tls, UnixSocket};
 pub use upstream::{Auth, Cloud, Flow, Kind, LoadLimit, Retry, SignedText, Timeouts, Upstream};
+pub use viewers::{IdPrivacy, Jwt, ViewerSource, Viewers};
 
 use super::Problem;
 use super::units::{Bytes, Span};
@@ -21,6 +21,7 @@ mod embed;
 mod route;
 mod server;
 mod upstream;
+mod viewers;
 
 /// Reads a config file's text.
 ///
@@ -212,45 +213,6 @@ pub struct Cache {
     pub max_size: Option<Bytes>,
     /// Stop renewing what nobody asked for so long; default 30m.
     pub idle: Option<Span>,
-}
-
-/// `viewers:`
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Viewers {
-    /// request: the caller names the viewer.
-    pub source: Option<ViewerSource>,
-    /// What becomes of a Databricks viewer id; default reject_pii.
-    pub id_privacy: Option<IdPrivacy>,
-    /// A file with the key that turns viewer ids into the audit trail's hashes, and into what the
-    /// vendor sees under `hmac`; without one, hashes last as long as the process.
-    pub hmac_key_file: Option<PathBuf>,
-    /// An environment variable with that key.
-    pub hmac_key_env: Option<String>,
-    /// Must be empty.
-    #[schemars(skip)]
-    pub jwt: Empty,
-}
-
-/// `viewers.source`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ViewerSource {
-    /// The caller names the viewer.
-    Request,
-}
-
-/// `viewers.id_privacy`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum IdPrivacy {
-    /// Refuse e-mail addresses.
-    #[default]
-    RejectPii,
-    /// Send a keyed hash (HMAC-SHA256) in place of the id.
-    Hmac,
-    /// Take any id as it is.
-    Plain,
 }
 
 #[cfg(test)]

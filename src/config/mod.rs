@@ -2,6 +2,7 @@
 
 mod environment;
 pub mod file;
+mod issuer;
 mod listen;
 mod resolve;
 mod system;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use crate::model::path::AllowRule;
 pub use environment::Environment;
 pub use file::{IdPrivacy, LogFormat};
+pub use issuer::{Algorithm, Claim, Issuer, KeysFrom, Url};
 pub use listen::Listen;
 pub use resolve::{from_environment, from_text};
 pub use system::{
@@ -61,6 +63,8 @@ pub struct Config {
     pub id_privacy: IdPrivacy,
     /// The key of viewer hashes.
     pub hmac_key: Option<SecretRef>,
+    /// Who vouches for viewers, where callers do not.
+    pub issuer: Option<Arc<Issuer>>,
     /// Vendor systems by name.
     pub upstreams: BTreeMap<String, Arc<Upstream>>,
     /// What can be shown, by name.

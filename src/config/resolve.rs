@@ -9,6 +9,7 @@ mod route;
 mod server;
 mod upstream;
 mod url;
+mod viewers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -99,22 +100,11 @@ fn resolve(file: &File, env: &Environment) -> Result<Config, Vec<Problem>> {
             routes.insert(name.clone(), Arc::new(resolved));
         }
     }
-    let id_privacy = file.viewers.id_privacy.unwrap_or_default();
-    let viewers = &file.viewers;
-    let hmac_key =
-        secret_ref(viewers.hmac_key_file.as_deref(), viewers.hmac_key_env.as_deref()).unwrap_or_else(|message| {
-            problems.add(None, "viewers.hmac_key", message);
-            None
-        });
-    if id_privacy == file::IdPrivacy::Hmac && hmac_key.is_none() {
-        problems.add(
-            None,
-            "viewers.id_privacy",
-            "is hmac, which needs hmac_key_file: without it the vendor would see other ids after each restart",
-        );
-    }
+    let (id_privacy, hmac_key) = viewers::ids(&file.viewers, &mut problems);
+    let issuer = viewers::issuer(&file.viewers, &mut problems);
     let config = Config {
         hmac_key,
+        issuer: issuer.map(Arc::new),
         server,
         admin,
         log: log(&file.log, env, &mut problems),

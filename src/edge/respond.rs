@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, StatusCode};
 use http_body_util::Full;
@@ -104,7 +105,20 @@ pub fn problem(fault: &Fault) -> Response {
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if let Some(challenge) = challenge(code) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
     response
+}
+
+/// What a 401 asks for (RFC 9110 section 15.5.2): a bearer token of the viewer (RFC 6750), or a header of our own,
+/// which no browser knows to ask its user for.
+fn challenge(code: Code) -> Option<&'static str> {
+    match code {
+        Code::ViewerUnauthenticated => Some("Bearer"),
+        Code::CallerUnauthenticated => Some("Sidemint-Request"),
+        _ => None,
+    }
 }
 
 /// What everybody is told at the end.

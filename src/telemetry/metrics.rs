@@ -1,6 +1,7 @@
 //! Every metric of the product. Label values are names from the config or words of an enum, never
 //! a text from a request or a vendor.
 
+mod call;
 mod embed;
 mod label;
 mod route;
@@ -10,6 +11,7 @@ use prometheus::{
     Encoder, Error, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+pub use call::CallMetrics;
 pub use embed::EmbedMetrics;
 pub use label::{CallOutcome, Label, LoadRejection, Operation, Outcome, Reading, StatusClass, Warning};
 pub use route::RouteMetrics;
@@ -19,6 +21,7 @@ pub use upstream::{LoadMetrics, UpstreamMetrics};
 #[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
+    calls: call::Families,
     embeds: embed::Families,
     upstreams: upstream::Families,
     routes: route::Families,
@@ -35,6 +38,7 @@ impl Metrics {
         let registry = Registry::new();
         let make = Maker { registry: &registry };
         let metrics = Metrics {
+            calls: call::Families::register(&make)?,
             embeds: embed::Families::register(&make)?,
             upstreams: upstream::Families::register(&make)?,
             routes: route::Families::register(&make)?,
@@ -60,7 +64,13 @@ impl Metrics {
 
     /// The handles of one upstream.
     pub fn upstream(&self, name: &str) -> UpstreamMetrics {
-        self.upstreams.resolve(name)
+        let operations = [Operation::ServiceToken, Operation::TokenInfo, Operation::Mint];
+        self.upstreams.resolve(name, self.calls.resolve(name, &operations))
+    }
+
+    /// The handles of who vouches for viewers. The name is its key in the config.
+    pub fn issuer(&self, name: &str) -> CallMetrics {
+        self.calls.resolve(name, &[Operation::Jwks])
     }
 
     /// The handles of one route.
@@ -130,7 +140,7 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         metrics.embed("sales").answered(Outcome::Hit, Duration::from_micros(60));
         let upstream = metrics.upstream("acme");
-        upstream.called(Operation::Mint, CallOutcome::Ok, Duration::from_millis(80));
+        upstream.calls.called(Operation::Mint, CallOutcome::Ok, Duration::from_millis(80));
         upstream.service_token_got(5, 1);
         upstream.loads.started(Duration::ZERO);
         metrics.secret_read("upstreams.acme.auth", Reading::Ok);

@@ -21,7 +21,7 @@ pub use connect::{connectors, is_tls, sources};
 
 use crate::config::{BaseUrl, Retry, Timeouts, Upstream};
 use crate::model::{Clock, Code, Fault, Moment, Urgency};
-use crate::telemetry::metrics::{CallOutcome, UpstreamMetrics};
+use crate::telemetry::metrics::{CallMetrics, CallOutcome};
 
 /// Calls in the air for one host, so that a login storm is no storm at the vendor.
 const SEATS: usize = 32;
@@ -63,7 +63,7 @@ pub struct Client {
     target: Target,
     http: connect::HttpClient,
     clock: Clock,
-    metrics: Arc<UpstreamMetrics>,
+    metrics: Arc<CallMetrics>,
     seats: Semaphore,
     seats_ahead: Semaphore,
     /// The vendor asked for silence until then.
@@ -76,7 +76,7 @@ impl Client {
     ///
     /// # Errors
     /// One sentence on what is wrong with the roots of trust.
-    pub fn new(target: Target, clock: Clock, metrics: Arc<UpstreamMetrics>) -> Result<Client, String> {
+    pub fn new(target: Target, clock: Clock, metrics: Arc<CallMetrics>) -> Result<Client, String> {
         Ok(Client {
             http: connect::client(&target)?,
             target,

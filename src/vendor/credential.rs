@@ -47,12 +47,13 @@ fn is_rejection(fault: &Fault) -> bool {
 #[derive(Default)]
 struct Memory {
     /// The proof that it took last.
-    good: Option<Secret>,
-    rejection: Option<Rejection>,
+    good: Option<Arc<Secret>>,
+    /// The last one of each proof: the present one, and the one before if that was tried too.
+    rejections: Vec<Rejection>,
 }
 
 struct Rejection {
-    proof: Secret,
+    proof: Arc<Secret>,
     at: Moment,
     fault: Fault,
     extent: Extent,
@@ -103,8 +104,8 @@ impl Extent {
 }
 
 impl Rejection {
-    fn holds(&self, proof: &Secret, now: Moment) -> bool {
-        self.proof.same_as(proof) && now.since(self.at) < BACKOFF
+    fn is_recent(&self, now: Moment) -> bool {
+        now.since(self.at) < BACKOFF
     }
 }
 
@@ -130,7 +131,8 @@ impl Credential {
     }
 
     /// Offers the proof to the vendor. A rejection makes us look at the proof's source once more, as it
-    /// may have been rotated a moment ago; one that stays is remembered.
+    /// may have been rotated a moment ago; one that stays is remembered. If the vendor does not take a new
+    /// proof (yet), the one that it took last is offered in its place.
     ///
     /// # Errors
     /// Those of `attempt`; the vendor's rejection of this very proof, while it is remembered; or the
@@ -156,7 +158,44 @@ impl Credential {
     where
         F: Future<Output = Result<T, Fault>>,
     {
-        let proof = self.present(asker).await?;
+        let proof = self.current().await?;
+        let (proof, result) = match self.remembered(&proof, asker) {
+            Some(fault) => (proof, Err(fault)),
+            None => self.try_out(proof, asker, &attempt).await?,
+        };
+        let fault = match result {
+            Err(fault) if fault.code() == Code::CredentialsRejected => fault,
+            result => return result,
+        };
+        let Some(before) = self.one_before(&proof, asker) else { return Err(fault) };
+        let result = attempt(Arc::clone(&before)).await;
+        self.note(&before, asker, result.as_ref().err());
+        match result {
+            // The vendor has changed over since it rejected the new one.
+            Err(again) if is_rejection(&again) && fault.is_remembered() => {
+                self.try_out(proof, asker, &attempt).await?.1
+            }
+            // What is to be mended is the new one.
+            Err(again) if is_rejection(&again) => Err(fault),
+            result => {
+                if !fault.is_remembered() {
+                    self.raise_alarm();
+                }
+                result
+            }
+        }
+    }
+
+    /// Offers a proof, and the one that has just taken its place; says which was the last.
+    async fn try_out<T, F>(
+        &self,
+        proof: Arc<Secret>,
+        asker: Option<Asker<'_>>,
+        attempt: &impl Fn(Arc<Secret>) -> F,
+    ) -> Result<(Arc<Secret>, Result<T, Fault>), Fault>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
         let result = attempt(Arc::clone(&proof)).await;
         // A proof that has been replaced is left alone: others who still hold it look for themselves.
         let (latest, result) = match &result {
@@ -167,21 +206,34 @@ impl Credential {
             _ => (proof, result),
         };
         self.note(&latest, asker, result.as_ref().err());
-        result
+        Ok((latest, result))
     }
 
-    async fn present(&self, asker: Option<Asker<'_>>) -> Result<Arc<Secret>, Fault> {
-        let proof = match &self.proof {
-            Proof::Secret(secret) => secret.current()?,
+    async fn current(&self) -> Result<Arc<Secret>, Fault> {
+        match &self.proof {
+            Proof::Secret(secret) => secret.current(),
             Proof::Certificate(certificate, key) => {
                 let key = key.as_ref().map(SecretLease::current).transpose()?;
-                joined(certificate.current()?, key)
+                Ok(joined(certificate.current()?, key))
             }
-            Proof::Federated(_) | Proof::Presence => self.latest().await?,
-        };
-        match self.remembered(&proof, asker) {
-            Some(fault) => Err(fault),
-            None => Ok(proof),
+            Proof::Federated(_) | Proof::Presence => self.latest().await,
+        }
+    }
+
+    /// The proof that the vendor took last, if that is another one and worth a try.
+    fn one_before(&self, proof: &Secret, asker: Option<Asker<'_>>) -> Option<Arc<Secret>> {
+        let good = self.memory().good.clone().filter(|good| self.outlives_its_file() && !good.same_as(proof))?;
+        self.remembered(&good, asker).is_none().then_some(good)
+    }
+
+    /// Whether the one before may still be good. Tokens of other issuers end by themselves.
+    fn outlives_its_file(&self) -> bool {
+        matches!(self.proof, Proof::Secret(_) | Proof::Certificate(..))
+    }
+
+    fn raise_alarm(&self) {
+        if let Proof::Secret(secret) | Proof::Certificate(secret, _) = &self.proof {
+            secret.rejected();
         }
     }
 
@@ -207,24 +259,26 @@ impl Credential {
     }
 
     /// Remembers what became of an offer.
-    fn note(&self, proof: &Secret, asker: Option<Asker<'_>>, fault: Option<&Fault>) {
+    fn note(&self, proof: &Arc<Secret>, asker: Option<Asker<'_>>, fault: Option<&Fault>) {
         let now = self.clock.now();
         let mut memory = self.memory();
+        let was_good = memory.good.as_ref().is_some_and(|good| good.same_as(proof));
+        memory.rejections.retain(|rejection| rejection.is_recent(now));
         match fault {
+            None if was_good => memory.rejections.retain(|rejection| !rejection.proof.same_as(proof)),
             None => {
-                memory.rejection = None;
-                if !memory.good.as_ref().is_some_and(|good| good.same_as(proof)) {
-                    memory.good = Some(proof.clone());
-                }
+                memory.rejections.clear();
+                memory.good = Some(Arc::clone(proof));
             }
             Some(fault) if is_rejection(fault) => {
-                let was_good = memory.good.as_ref().is_some_and(|good| good.same_as(proof));
-                let before = memory.rejection.as_ref().filter(|rejection| rejection.holds(proof, now));
+                let before = memory.rejections.iter().position(|rejection| rejection.proof.same_as(proof));
+                let before = before.map(|at| memory.rejections.swap_remove(at));
                 let extent = match asker.filter(|_| was_good) {
-                    Some(asker) => Extent::after(before.map(|before| &before.extent), asker),
+                    Some(asker) => Extent::after(before.as_ref().map(|before| &before.extent), asker),
                     None => Extent::Everybody,
                 };
-                memory.rejection = Some(Rejection { proof: proof.clone(), at: now, fault: fault.clone(), extent });
+                let proof = Arc::clone(proof);
+                memory.rejections.push(Rejection { proof, at: now, fault: fault.clone(), extent });
             }
             Some(_) => {}
         }
@@ -233,7 +287,7 @@ impl Credential {
     fn remembered(&self, proof: &Secret, asker: Option<Asker<'_>>) -> Option<Fault> {
         let now = self.clock.now();
         let memory = self.memory();
-        let rejection = memory.rejection.as_ref().filter(|rejection| rejection.holds(proof, now))?;
+        let rejection = memory.rejections.iter().find(|one| one.is_recent(now) && one.proof.same_as(proof))?;
         rejection.extent.holds_for(asker).then(|| rejection.fault.clone().remembered())
     }
 
@@ -241,9 +295,11 @@ impl Credential {
     pub(super) fn rejection(&self) -> Option<Fault> {
         let now = self.clock.now();
         let memory = self.memory();
-        let rejection = memory.rejection.as_ref()?;
-        let holds = rejection.extent == Extent::Everybody && now.since(rejection.at) < BACKOFF;
-        holds.then(|| rejection.fault.clone())
+        let total = |one: &&Rejection| one.is_recent(now) && one.extent == Extent::Everybody;
+        let of = |proof: &Secret| memory.rejections.iter().filter(total).any(|one| one.proof.same_as(proof));
+        let one_serves = self.outlives_its_file() && memory.good.as_ref().is_some_and(|good| !of(good));
+        let total = memory.rejections.iter().rev().find(total).filter(|_| !one_serves)?;
+        Some(total.fault.clone())
     }
 
     fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
@@ -341,5 +397,58 @@ mod tests {
             assert_eq!(bench.offers(), offers, "{embed} {viewer}");
         }
         assert!(bench.credential.rejection().is_some());
+    }
+
+    /// A secret in a file that is not polled, and a vendor that takes some.
+    async fn offered(credential: &Credential, taken: &[&str]) -> (Option<Code>, Vec<String>) {
+        let offers = RefCell::<Vec<String>>::default();
+        let attempt = |proof: Arc<Secret>| {
+            offers.borrow_mut().push(proof.expose().to_owned());
+            let is_taken = taken.contains(&proof.expose());
+            std::future::ready(if is_taken { Ok(()) } else { Err(Fault::new(Code::CredentialsRejected, "no")) })
+        };
+        let code = credential.offer(attempt).await.err().map(|fault| fault.code());
+        (code, offers.into_inner())
+    }
+
+    async fn replaced(secret: &SecretLease, file: &tempfile::NamedTempFile, text: &str) {
+        std::fs::write(file, text).unwrap();
+        assert_eq!(secret.latest().await.unwrap().expose(), text);
+        while secret.current().unwrap().expose() != text {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn section_2_7_the_one_before_is_offered_while_the_vendor_does_not_know_the_new_one() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "old").unwrap();
+        let (clock, tasks) = (Clock::system(), crate::lifecycle::Tasks::new());
+        let metrics = crate::telemetry::Metrics::new().unwrap();
+        let vault = crate::secrets::Vault::new(clock.clone(), tasks, metrics.clone(), Default::default());
+        let secret = vault.open("s", &crate::config::SecretRef::File(file.path().into())).await.unwrap();
+        let credential = Credential::new("id".into(), Proof::Secret(secret.clone()), clock);
+        let no = Some(Code::CredentialsRejected);
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        assert_eq!(offered(&credential, &["old"]).await, (None, words(&["old"])));
+        replaced(&secret, &file, "new").await;
+        // The vendor knows the old one only: it goes on, and the new one is left in peace for 30 s.
+        assert_eq!(offered(&credential, &["old"]).await, (None, words(&["new", "old"])));
+        assert_eq!(offered(&credential, &["old"]).await, (None, words(&["old"])));
+        assert!(credential.rejection().is_none());
+        let text = String::from_utf8(metrics.render()).unwrap();
+        assert!(text.contains(r#"sidemint_secret_reloads_total{outcome="rejected",secret="s"} 1"#), "{text}");
+        // It knows neither: one try each, since it may have changed over, then silence.
+        assert_eq!(offered(&credential, &[]).await, (no, words(&["old", "new"])));
+        assert_eq!(offered(&credential, &[]).await, (no, words(&[])));
+        assert!(credential.rejection().is_some());
+        // Something else again is tried at once, and once it is taken the old one is forgotten.
+        replaced(&secret, &file, "newest").await;
+        assert_eq!(offered(&credential, &["newest"]).await, (None, words(&["newest"])));
+        // The vendor changes over while the new one is left in peace.
+        replaced(&secret, &file, "last").await;
+        assert_eq!(offered(&credential, &["newest"]).await, (None, words(&["last", "newest"])));
+        assert_eq!(offered(&credential, &["last"]).await, (None, words(&["newest", "last"])));
+        assert_eq!(offered(&credential, &["newest"]).await, (no, words(&["last"])));
     }
 }

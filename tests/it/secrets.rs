@@ -85,3 +85,27 @@ async fn row_38_a_corrected_secret_is_used_without_waiting_for_the_backoff() {
     .await;
     assert_eq!(stage.admin("/readyz").await.status, 200);
 }
+
+/// In the file before it is at the vendor: the one before goes on, and an alarm says so.
+#[tokio::test]
+async fn section_2_7_a_secret_that_the_vendor_does_not_know_yet_stops_nobody() {
+    let vendor = emulator().await;
+    let good = vendor.databricks().client_secret.clone();
+    let (path, _folder) = file_with(&good);
+    let stage = with_file(vendor, &path).await.warmed().await;
+    stage.renew("v-1", "emea").await.token();
+    std::fs::write(&path, "dose-canary-early").unwrap();
+    stage.metric_reaches(RELOADS, 1.0).await;
+    stage.vendor.revoke_tokens();
+    stage.renew("v-2", "emea").await.token();
+    let rejected = r#"sidemint_secret_reloads_total{outcome="rejected",secret="upstreams.acme.auth"}"#;
+    assert_eq!(stage.metric(rejected).await, Some(1.0));
+    assert_eq!(stage.admin("/readyz").await.status, 200);
+    // Then the vendor changes over, with no gap either.
+    stage.vendor.set_secrets(&["dose-canary-early"]);
+    stage.vendor.revoke_tokens();
+    within(std::time::Duration::from_secs(20), "the new one is taken", async || {
+        stage.renew("v-3", "emea").await.status == 200
+    })
+    .await;
+}

@@ -2,6 +2,7 @@
 //! `viewer.vlaue` must not become a token without a filter.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
@@ -69,12 +70,14 @@ pub(super) fn check_headers(headers: &HeaderMap, allowed: InHeaders) -> Result<(
     Ok(())
 }
 
-/// Reads the body of a POST.
-pub(super) fn from_json(json: &[u8]) -> Result<Ask, Fault> {
+/// Reads the body of a POST. Who the viewer is may be known already (`proved`); then it need not be said again, and
+/// nobody else may be named.
+pub(super) fn from_json(json: &[u8], proved: Option<Viewer>) -> Result<Ask, Fault> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Body {
-        viewer: Object<Who>,
+        #[serde(default)]
+        viewer: Option<Object<Named>>,
         #[serde(default)]
         purpose: Option<Purpose>,
         #[serde(default)]
@@ -85,55 +88,81 @@ pub(super) fn from_json(json: &[u8]) -> Result<Ask, Fault> {
     if min_ttl.is_some_and(|min_ttl| min_ttl > LONGEST) {
         return Err(invalid("min_ttl is over 24h, and no token lives longer"));
     }
-    Ok(Ask { viewer: body.viewer.0.into(), purpose: body.purpose.unwrap_or_default(), min_ttl })
+    let named = body.viewer.map(|named| named.0).unwrap_or_default();
+    Ok(Ask { viewer: named.settled(proved)?, purpose: body.purpose.unwrap_or_default(), min_ttl })
 }
 
-/// A viewer, in JSON.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Who {
-    id: String,
-    #[serde(default)]
+/// What a request says of its viewer.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Named {
+    id: Option<String>,
     value: Option<String>,
-    #[serde(default)]
     roles: Option<Vec<String>>,
-    #[serde(default)]
     attributes: Option<Texts>,
 }
 
-impl From<Who> for Viewer {
-    fn from(Who { id, value, roles, attributes }: Who) -> Viewer {
+impl Named {
+    /// The viewer: as named, where the caller's word is what counts; as proved, where it is not.
+    fn settled(self, proved: Option<Viewer>) -> Result<Viewer, Fault> {
+        let (id, value) = (self.id, self.value);
         // Serializers write `null` for what is not there.
-        Viewer { id, value, roles: roles.unwrap_or_default(), attributes: attributes.unwrap_or_default().0 }
+        let (roles, attributes) = (self.roles.unwrap_or_default(), self.attributes.unwrap_or_default().0);
+        let Some(proved) = proved else {
+            let id = id.ok_or_else(|| invalid("the viewer is missing, or has no id"))?;
+            return Ok(Viewer { id, value, roles, attributes });
+        };
+        let set = |roles: &[String]| roles.iter().cloned().collect::<BTreeSet<_>>();
+        let agrees = id.is_none_or(|id| id == proved.id)
+            && value.is_none_or(|value| proved.value.as_ref() == Some(&value))
+            && (roles.is_empty() || set(&roles) == set(&proved.roles))
+            && (attributes.is_empty() || attributes == proved.attributes);
+        if agrees { Ok(proved) } else { Err(mismatch()) }
     }
 }
 
+fn mismatch() -> Fault {
+    Fault::new(
+        Code::ViewerMismatch,
+        "the request names another viewer, or another value, role or attribute, than the viewer's token proves; leave \
+         the viewer out",
+    )
+}
+
 /// Reads a GET, which has no body: what is not read could be taken for the next request.
-pub(super) fn of_get(request: &Request) -> Result<Ask, Fault> {
+pub(super) fn of_get(request: &Request, proved: Option<Viewer>) -> Result<Ask, Fault> {
     body::none(request.body())?;
     check_headers(request.headers(), InHeaders::Value)?;
-    from_query(request.uri().query().unwrap_or_default(), request.headers())
+    from_query(request.uri().query().unwrap_or_default(), request.headers(), proved)
 }
 
 /// Reads the query of a GET, and the viewer's value from its header: values may be personal and do
 /// not belong into URLs, which end up in logs.
-pub(super) fn from_query(query: &str, headers: &HeaderMap) -> Result<Ask, Fault> {
+pub(super) fn from_query(query: &str, headers: &HeaderMap, proved: Option<Viewer>) -> Result<Ask, Fault> {
     let (id, purpose) = parameters(query)?;
-    let id = form_decode(id.ok_or_else(|| invalid("viewer_id is missing"))?)?;
-    let viewer = Viewer { id, value: header_text(headers, &VIEWER_VALUE)?, ..Viewer::default() };
-    Ok(Ask { viewer, purpose, min_ttl: None })
+    if id.is_none() && proved.is_none() {
+        return Err(invalid("viewer_id is missing"));
+    }
+    let id = id.map(form_decode).transpose()?;
+    let named = Named { id, value: header_text(headers, &VIEWER_VALUE)?, ..Named::default() };
+    Ok(Ask { viewer: named.settled(proved)?, purpose, min_ttl: None })
 }
 
 /// Reads a viewer who is named in a header as a whole, in JSON.
-pub(super) fn from_viewer_header(json: &str, query: &str, headers: &HeaderMap) -> Result<Ask, Fault> {
+pub(super) fn from_viewer_header(
+    json: &str,
+    query: &str,
+    headers: &HeaderMap,
+    proved: Option<Viewer>,
+) -> Result<Ask, Fault> {
     let (id, purpose) = parameters(query)?;
     if id.is_some() || headers.contains_key(&VIEWER_VALUE) {
         return Err(invalid("the viewer is named twice: by Sidemint-Viewer, and by viewer_id or its value"));
     }
-    let Object::<Who>(who) = serde_json::from_str(json).map_err(|_| {
+    let Object::<Named>(named) = serde_json::from_str(json).map_err(|_| {
         invalid("Sidemint-Viewer must be the percent-encoded JSON of a viewer {id, value, roles, attributes}")
     })?;
-    Ok(Ask { viewer: who.into(), purpose, min_ttl: None })
+    Ok(Ask { viewer: named.settled(proved)?, purpose, min_ttl: None })
 }
 
 /// `viewer_id`, as it came, and `purpose`.
@@ -214,19 +243,19 @@ mod tests {
     use super::*;
 
     fn code(json: &str) -> Option<Code> {
-        from_json(json.as_bytes()).err().map(|fault| fault.code())
+        from_json(json.as_bytes(), None).err().map(|fault| fault.code())
     }
 
     #[test]
     fn bodies() {
-        let ask = from_json(br#"{"viewer":{"id":"u","value":"e","roles":["C"],"attributes":{"r":"e"}},"purpose":"renew","min_ttl":"20m"}"#);
+        let ask = from_json(br#"{"viewer":{"id":"u","value":"e","roles":["C"],"attributes":{"r":"e"}},"purpose":"renew","min_ttl":"20m"}"#, None);
         let ask = ask.ok().unwrap();
         assert_eq!((ask.viewer.id.as_str(), ask.viewer.value.as_deref()), ("u", Some("e")));
         assert_eq!((ask.purpose, ask.min_ttl), (Purpose::Renew, Some(Duration::from_secs(1200))));
-        assert!(from_json(br#"{"viewer":{"id":"u"}}"#).is_ok());
+        assert!(from_json(br#"{"viewer":{"id":"u"}}"#, None).is_ok());
         let nulls =
             br#"{"viewer":{"id":"u","value":null,"roles":null,"attributes":null},"purpose":null,"min_ttl":null}"#;
-        assert!(from_json(nulls).is_ok_and(|ask| ask.purpose == Purpose::Load && ask.viewer.value.is_none()));
+        assert!(from_json(nulls, None).is_ok_and(|ask| ask.purpose == Purpose::Load && ask.viewer.value.is_none()));
         for syntax in ["", "{", "nope", "{\"viewer\":{\"id\":\"u\"}}x", "\u{feff}{}", r#"{"viewer":{"id":"\ud800"}}"#] {
             assert_eq!(code(syntax), Some(Code::MalformedRequest), "{syntax}");
         }
@@ -252,13 +281,51 @@ mod tests {
     }
 
     #[test]
+    fn t9_nobody_else_can_be_named_beside_a_proved_viewer() {
+        let ann = || Viewer {
+            id: "ann".into(),
+            value: Some("emea".into()),
+            roles: vec!["A".into(), "B".into()],
+            attributes: [("region".into(), "emea".into())].into(),
+        };
+        let ask = |viewer: &str| from_json(format!(r#"{{"viewer":{viewer}}}"#).as_bytes(), Some(ann()));
+        for agreeing in [
+            "null",
+            "{}",
+            r#"{"id":"ann"}"#,
+            r#"{"value":"emea"}"#,
+            r#"{"id":"ann","value":null,"roles":["B","A","B"],"attributes":{"region":"emea"}}"#,
+            r#"{"roles":[],"attributes":{}}"#,
+        ] {
+            assert!(ask(agreeing).ok().unwrap().viewer == ann(), "{agreeing}");
+        }
+        assert!(from_json(b"{}", Some(ann())).ok().unwrap().viewer == ann());
+        for other in [
+            r#"{"id":"bob"}"#,
+            r#"{"id":""}"#,
+            r#"{"id":"ANN"}"#,
+            r#"{"id":"ann","value":"apac"}"#,
+            r#"{"value":""}"#,
+            r#"{"roles":["A"]}"#,
+            r#"{"roles":["A","B","C"]}"#,
+            r#"{"attributes":{"region":"apac"}}"#,
+            r#"{"attributes":{"region":"emea","more":"x"}}"#,
+        ] {
+            assert_eq!(ask(other).err().unwrap().code(), Code::ViewerMismatch, "{other}");
+        }
+        let query = |query: &str| from_query(query, &HeaderMap::new(), Some(ann())).map(|ask| ask.viewer.id);
+        assert_eq!(query("").ok().unwrap(), "ann");
+        assert_eq!(query("viewer_id=bob").unwrap_err().code(), Code::ViewerMismatch);
+    }
+
+    #[test]
     fn faults_quote_nothing() {
         for json in [
             r#"{"viewer":{"id":"u","secret-value":1}}"#,
             r#"{"viewer":{"id":"u"},"purpose":"secret-value"}"#,
             r#"{"viewer":{"id":"u"},"min_ttl":"secret-value"}"#,
         ] {
-            assert!(!from_json(json.as_bytes()).err().unwrap().detail().contains("secret-value"));
+            assert!(!from_json(json.as_bytes(), None).err().unwrap().detail().contains("secret-value"));
         }
     }
 
@@ -269,7 +336,7 @@ mod tests {
             value.iter().for_each(|value| {
                 headers.append("sidemint-viewer-value", value.parse().unwrap());
             });
-            from_query(query, &headers)
+            from_query(query, &headers, None)
                 .map(|ask| (ask.viewer.id, ask.viewer.value, ask.purpose))
                 .map_err(|fault| fault.code())
         };
@@ -303,9 +370,9 @@ mod tests {
             if let Some(value) = &value {
                 headers.insert("sidemint-viewer-value", encode(value).parse().unwrap());
             }
-            let get = from_query(&format!("viewer_id={}", encode(&id)), &headers).ok().unwrap();
+            let get = from_query(&format!("viewer_id={}", encode(&id)), &headers, None).ok().unwrap();
             let body = serde_json::json!({"viewer": {"id": id, "value": value}}).to_string();
-            let post = from_json(body.as_bytes()).ok().unwrap();
+            let post = from_json(body.as_bytes(), None).ok().unwrap();
             prop_assert_eq!(&get.viewer, &post.viewer);
             prop_assert_eq!(get.viewer, Viewer { id, value, ..Viewer::default() });
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::Failure;
-use super::{bold_bi, databricks, power_bi, route, say, step, way};
+use super::{bold_bi, databricks, issuer, power_bi, route, say, step, way};
 use crate::app;
 use crate::config::{Config, Embed, Environment, Item, Origin, Roles, Route, Upstream, ViewerField};
 use crate::lease::Grant;
@@ -83,12 +83,18 @@ pub(super) async fn walk(config: &Config, environment: Environment, who: &Who) -
             failures += 1;
         }
     }
-    if failures > 0 {
-        return Err(
-            anyhow::anyhow!("{failures} of {} upstream(s) failed the live check", config.upstreams.len()).into()
-        );
-    }
-    Ok(())
+    let vouched = match &config.issuer {
+        Some(issuer) => issuer::walk(issuer).await,
+        None => true,
+    };
+    let upstreams = format!("{failures} of {} upstream(s)", config.upstreams.len());
+    let failed = match (failures > 0, vouched) {
+        (false, true) => return Ok(()),
+        (true, true) => upstreams,
+        (false, false) => "the viewers' issuer".to_owned(),
+        (true, false) => format!("{upstreams} and the viewers' issuer"),
+    };
+    Err(anyhow::anyhow!("{failed} failed the live check").into())
 }
 
 /// One upstream, its embeds and its routes, each step only if those before it went well.

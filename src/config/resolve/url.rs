@@ -1,6 +1,6 @@
 //! URLs and ids as they stand in the config.
 
-use super::super::BaseUrl;
+use super::super::{BaseUrl, Url};
 
 /// `https://host[:port]`, or `http://` for loopback and where it is allowed. Nothing else may be
 /// in it: requests are built from parts, never by joining texts.
@@ -21,16 +21,19 @@ pub(super) fn base_url(text: &str, insecure_allowed: bool) -> Result<BaseUrl, St
     if parsed.host().is_empty() || authority.ends_with(':') {
         return Err(no_url(text));
     }
-    let loopback = match parsed.host().trim_matches(['[', ']']) {
-        "localhost" => true,
-        host => host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback()),
-    };
-    if !https && !loopback && !insecure_allowed {
+    if !https && !insecure_allowed && !is_loopback(parsed.host()) {
         return Err(
             "sends the secret over the network in the clear: use https://, or set allow_insecure_http: true".into()
         );
     }
     Ok(BaseUrl { https, authority })
+}
+
+fn is_loopback(host: &str) -> bool {
+    match host.trim_matches(['[', ']']) {
+        "localhost" => true,
+        host => host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback()),
+    }
 }
 
 fn no_url(text: &str) -> String {
@@ -51,4 +54,29 @@ pub(super) fn check_client_id(id: &str) -> Result<(), &'static str> {
         return Err("client_id holds a character that no client id has");
     }
     Ok(())
+}
+
+impl Url {
+    /// `https://host[:port]/path?query`, or `http://` for loopback and where it is allowed.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str, insecure_allowed: bool) -> Result<Url, String> {
+        let after_scheme = text.find("://").map_or(0, |at| at + 3);
+        let rest = text.get(after_scheme..).unwrap_or_default();
+        let end = rest.find(['/', '?', '#']).map_or(text.len(), |at| after_scheme + at);
+        let (host, path) = text.split_at(end);
+        let base = base_url(host, true)?;
+        let name = base.authority.parse().map(|authority: http::uri::Authority| authority.host().to_owned());
+        if !base.https && !insecure_allowed && !name.is_ok_and(|name| is_loopback(&name)) {
+            return Err("can be changed on its way: use https://, or set allow_insecure_http: true".to_owned());
+        }
+        // What a request line can hold as it is (RFC 3986 section 3.3).
+        let plain = |b: u8| b.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&b);
+        if !path.bytes().all(plain) {
+            return Err("has a fragment, or a path with characters that must be percent-encoded".to_owned());
+        }
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        Ok(Url { base, path })
+    }
 }

@@ -34,7 +34,7 @@ labels! {
     /// How a request for a viewer token ended.
     Outcome { Hit "hit", Miss "miss", Coalesced "coalesced", Stale "stale", Limited "limited", Refused "refused", Error "error" }
     /// What a vendor was asked for.
-    Operation { ServiceToken "service_token", TokenInfo "token_info", Mint "mint" }
+    Operation { ServiceToken "service_token", TokenInfo "token_info", Mint "mint", Jwks "jwks" }
     /// How a call to a vendor ended.
     CallOutcome {
         Ok "ok", Timeout "timeout", Connect "connect", Tls "tls", Throttled "throttled", Denied "denied",

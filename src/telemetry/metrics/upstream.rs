@@ -1,19 +1,18 @@
-//! What is counted for each upstream: calls, the service token, viewer tokens, loads.
+//! What is counted for each upstream besides its calls: the service token, viewer tokens, loads.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{Error, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::Maker;
-use super::label::{CallOutcome, Counters, Histograms, Label, LoadRejection, Operation};
+use super::label::{CallOutcome, Counters, LoadRejection};
+use super::{CallMetrics, Maker};
 
 /// Of calls to a vendor, and of waits.
-const BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+pub(super) const BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 #[derive(Clone)]
 pub(super) struct Families {
-    calls: IntCounterVec,
-    durations: HistogramVec,
     expiry: IntGaugeVec,
     last_success: IntGaugeVec,
     refreshes: IntCounterVec,
@@ -26,17 +25,6 @@ impl Families {
     pub(super) fn register(make: &Maker<'_>) -> Result<Families, Error> {
         let name = &["upstream"];
         Ok(Families {
-            calls: make.counter(
-                "upstream_requests_total",
-                "Calls to vendors, each attempt.",
-                &["upstream", "operation", "outcome"],
-            )?,
-            durations: make.histogram(
-                "upstream_request_duration_seconds",
-                "Time of calls to vendors, each attempt.",
-                &["upstream", "operation"],
-                BUCKETS,
-            )?,
             expiry: make.gauge(
                 "service_token_expiry_timestamp_seconds",
                 "When the held service token expires.",
@@ -58,12 +46,9 @@ impl Families {
         })
     }
 
-    pub(super) fn resolve(&self, name: &str) -> UpstreamMetrics {
-        let calls = [Operation::ServiceToken, Operation::TokenInfo, Operation::Mint]
-            .map(|operation| Counters::resolve::<CallOutcome>(&self.calls, &[name, operation.as_str()]));
+    pub(super) fn resolve(&self, name: &str, calls: CallMetrics) -> UpstreamMetrics {
         UpstreamMetrics {
-            calls,
-            durations: Histograms::resolve::<Operation>(&self.durations, name),
+            calls: Arc::new(calls),
             name: name.to_owned(),
             expiry: self.expiry.clone(),
             last_success: self.last_success.clone(),
@@ -115,8 +100,8 @@ impl LoadFamilies {
 
 /// Of one upstream.
 pub struct UpstreamMetrics {
-    calls: [Counters; 3],
-    durations: Histograms,
+    /// Of its calls.
+    pub calls: Arc<CallMetrics>,
     name: String,
     // Made with the first success: an expiry of 1970 would set off every alert.
     expiry: IntGaugeVec,
@@ -129,14 +114,6 @@ pub struct UpstreamMetrics {
 }
 
 impl UpstreamMetrics {
-    /// Counts and times one attempt.
-    pub fn called(&self, operation: Operation, outcome: CallOutcome, elapsed: Duration) {
-        if let Some(counters) = self.calls.get(operation.index()) {
-            counters.inc(outcome);
-        }
-        self.durations.observe(operation, elapsed);
-    }
-
     /// A service token was got.
     pub fn service_token_got(&self, expires_at: i64, now: i64) {
         self.expiry.with_label_values(&[&self.name]).set(expires_at);

@@ -215,7 +215,7 @@ async fn what_entra_says_of_itself_needs_no_network_to_be_asked_for() {
         retry: Retry { attempts: 1, max_backoff: std::time::Duration::from_secs(1) },
         ca_file: None,
     };
-    let metrics = Arc::new(Metrics::new().unwrap().upstream("contoso"));
+    let metrics = Metrics::new().unwrap().upstream("contoso").calls;
     let client = Client::new(target, Clock::system(), metrics).unwrap();
     let entra = Entra::new(client, SCOPE.into(), Identity::Managed(managed_with(Endpoint::Imds, None)));
     assert!(entra.paused_for().is_none() && entra.reach().await.is_ok());

@@ -304,7 +304,7 @@ fn tenant(clock: &Clock) -> PowerBi {
     let upstream = &config.upstreams["c"];
     let config::System::PowerBi(system) = &upstream.system else { panic!("another kind") };
     let client = || {
-        let metrics = Arc::new(Metrics::new().unwrap().upstream("c"));
+        let metrics = Metrics::new().unwrap().upstream("c").calls;
         Client::new(Target::new(upstream, &system.api), clock.clone(), metrics).unwrap()
     };
     let credential = Credential::new(String::new(), Proof::Presence, clock.clone());
