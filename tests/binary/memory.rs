@@ -19,9 +19,7 @@ fn core_dumps_are_off_and_nobody_may_look_inside() {
     let process = if geteuid().is_root() { as_nobody(&files) } else { as_me(&files) };
     addresses(&process);
     let proc = |name: &str| format!("/proc/{}/{name}", process.id());
-    let limits = std::fs::read_to_string(proc("limits")).expect("limits are public");
-    let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).expect("there is such a limit");
-    assert_eq!(core.split_whitespace().take(2).collect::<Vec<_>>(), ["0", "0"], "soft and hard");
+    assert_eq!(core_limits(&process), ["0", "0"], "soft and hard");
     let owner = |name: &str| std::fs::metadata(proc(name)).expect("it lives").uid();
     let user = std::fs::metadata(format!("/proc/{}", process.id())).expect("it lives").uid();
     assert_eq!([owner("mem"), owner("environ")], [0, 0], "a dumpable process owns its own memory (as {user})");
@@ -57,4 +55,34 @@ fn a_secret_in_a_file_is_in_no_argument_and_no_variable() {
         let bytes = std::fs::read(format!("/proc/{}/{name}", sidecar.process.id())).expect("it lives");
         assert!(!String::from_utf8_lossy(&bytes).contains(&secret), "{name}");
     }
+}
+
+/// Every command that gets a token, not the sidecar alone. Each is looked at while it waits for somebody who never
+/// answers.
+#[test]
+fn every_command_that_has_a_secret_keeps_its_memory_to_itself() {
+    let vendor = Vendor::start();
+    let files = Files::new(&vendor, &Settings::default());
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let url = format!("http://{}", silent.local_addr().expect("it is bound"));
+    let text = std::fs::read_to_string(files.config()).expect("it was written");
+    files.write("silent.yaml", &text.replace(&vendor.url(), &url));
+    let config = files.path("silent.yaml").display().to_string();
+    for arguments in
+        [&["token", "sales", "--viewer-id", "u-1", "--url", &url][..], &["check", "--live", "--config", &config]]
+    {
+        let process = Process::start(arguments, []);
+        let _connection = silent.accept().expect("it asks");
+        assert_eq!(core_limits(&process), ["0", "0"], "{arguments:?}");
+    }
+    let demo = Process::start(&["demo"], []);
+    demo.out.says("The demo runs");
+    assert_eq!(core_limits(&demo), ["0", "0"], "demo");
+}
+
+/// Soft and hard.
+fn core_limits(process: &Process) -> Vec<String> {
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.id())).expect("limits are public");
+    let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).expect("there is such a limit");
+    core.split_whitespace().take(2).map(str::to_owned).collect()
 }

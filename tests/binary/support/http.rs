@@ -1,6 +1,6 @@
 //! HTTP/1.1 by hand: a client that can also say what no client says.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -81,11 +81,12 @@ impl Wire {
         self.0.read_exact(&mut byte).ok().map(|()| byte[0])
     }
 
-    /// All bytes until the connection is closed or breaks.
+    /// All bytes until the connection is closed or breaks, which it has to.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        // What came before it broke is what counts.
-        let _ = self.0.read_to_end(&mut bytes);
+        let read = self.0.read_to_end(&mut bytes);
+        let is_open = read.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+        assert!(!is_open, "still open after {PATIENCE:?}");
         bytes
     }
 
