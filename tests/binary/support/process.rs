@@ -34,7 +34,8 @@ enum Searched {
     All,
 }
 
-/// Everything that the log can say. With a directive in it, libraries are not kept quiet either.
+/// Everything that the log can say: with a directive in it, libraries are not kept quiet either. It costs as much again
+/// as half of the suite, so not every test has it.
 pub const LOUDEST: &str = "trace,hyper_util=trace";
 
 /// How a process ended.
@@ -138,18 +139,21 @@ impl Drop for Process {
     }
 }
 
-/// Hides what a command is told in its arguments, its variables and its config, and turns its log up to the loudest,
-/// unless the test has a level of its own.
+/// Hides what a command is told in its arguments, its variables and its config, and turns its log up, unless
+/// the test has a level of its own.
 fn told(command: &mut Command) -> (Searched, Option<String>) {
-    if !Path::new(command.get_program()).ends_with("sidemint") {
+    // A shell may have to set something first.
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    let Some(at) = words.iter().position(|word| Path::new(word).ends_with("sidemint")) else {
         return (Searched::Nothing, None);
-    }
-    let arguments: Vec<String> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
+    };
+    let arguments = &words[at + 1..];
     let variables: Vec<(String, String)> = command
         .get_envs()
         .filter_map(|(name, value)| Some((name.to_string_lossy().into_owned(), value?.to_string_lossy().into_owned())))
         .collect();
-    secrecy::said::arguments(&arguments);
+    secrecy::said::arguments(arguments);
     variables.iter().for_each(|(name, value)| secrecy::said::variable(name, value));
     let variable = |name: &str| variables.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
     let named = arguments.iter().position(|word| word == "--config").and_then(|at| arguments.get(at + 1));
@@ -158,7 +162,7 @@ fn told(command: &mut Command) -> (Searched, Option<String>) {
     secrecy::said::config(&config);
     let first = arguments.first().map(String::as_str).unwrap_or_default();
     if first == "run" && variable("SIDEMINT_LOG").is_none() && !config.contains("level:") {
-        command.env("SIDEMINT_LOG", LOUDEST);
+        command.env("SIDEMINT_LOG", "trace");
     }
     let searched = if matches!(first, "token" | "demo" | "emulator") { Searched::Errors } else { Searched::All };
     (searched, file.map(str::to_owned))

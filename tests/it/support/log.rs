@@ -14,8 +14,8 @@ pub fn watch() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let lines = fmt::layer().json().flatten_event(true).with_writer(|| Lines);
-        // Libraries at their loudest cost as much again as half of the tests, whose own client and vendor use them, too:
-        // in the binary's log they are heard, and are the sidecar's alone.
+        // Libraries at their loudest cost as much again as half of the tests, whose own client and vendor use them, too.
+        // The binary's tests of rank 4 and threats 36 and 37 hear them, and those of the sidecar alone.
         let levels = Targets::new().with_default(LevelFilter::INFO).with_target("sidemint", LevelFilter::TRACE);
         tracing::subscriber::set_global_default(Registry::default().with(levels).with(lines))
             .expect("nobody else listens");
