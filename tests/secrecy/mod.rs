@@ -157,13 +157,20 @@ pub fn look(place: &str, bytes: &[u8]) -> Vec<String> {
         let line = line_around(bytes, hit.start);
         let mut shown = bytes.get(line.clone()).unwrap_or_default().to_vec();
         for other in hits.iter().filter(|other| line.contains(&other.start)) {
-            let end = other.end.min(line.end);
-            shown.iter_mut().take(end - line.start).skip(other.start - line.start).for_each(|byte| *byte = b'#');
+            let found = other.start - line.start..other.end.min(line.end) - line.start;
+            // With all that hangs on to it: of a token only the beginning may have been known.
+            let start = shown[..found.start].iter().rposition(is_end_of_text).map_or(0, |end| end + 1);
+            let rest = shown[found.end..].iter().position(is_end_of_text).unwrap_or(shown.len() - found.end);
+            shown[start..found.end + rest].fill(b'#');
         }
         let shown: String = String::from_utf8_lossy(&shown).chars().take(800).collect();
         format!("{place} says {} ({}): {shown}", hit.name, hit.form)
     });
     told.collect()
+}
+
+fn is_end_of_text(byte: &u8) -> bool {
+    !byte.is_ascii_alphanumeric() && !b"-_+/.%=#".contains(byte)
 }
 
 fn line_around(bytes: &[u8], at: usize) -> std::ops::Range<usize> {

@@ -47,6 +47,9 @@ fn t33_what_is_found_is_named_and_not_repeated() {
     let masked = "#".repeat("net-4712-second".len());
     let expected = format!("a log says the second text of the net's test (plain): it says {masked} and {masked}");
     assert!(told.iter().all(|told| *told == expected), "{told:?}");
+    let token = "eyJhbGciOi0.e30.what-no-list-has";
+    let told = look("a log", format!("{{\"token\":\"{token}\"}}").as_bytes());
+    assert_eq!(told, [format!("a log says a token's header (plain): {{\"token\":\"{}\"}}", "#".repeat(token.len()))]);
 }
 
 #[test]
