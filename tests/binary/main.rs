@@ -2,6 +2,8 @@
 //! that is the emulator in this process. One module for each behaviour. Numbers in names are those of the acceptance
 //! table (`rank_`) and of the vendor's test vectors (`row_`).
 
+#[path = "../issuer/mod.rs"]
+mod issuer;
 mod support;
 
 mod audit;
@@ -37,3 +39,4 @@ mod surroundings;
 mod tls;
 mod unix_socket;
 mod unix_socket_file;
+mod viewers;

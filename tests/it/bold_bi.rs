@@ -14,3 +14,4 @@ mod running;
 mod scene;
 mod secrets;
 mod signed_query;
+mod viewers;

@@ -4,6 +4,8 @@
 //! journal, and for a duration only where it is the promise itself. Names begin with the row of the vendor's test
 //! vectors (`row_`) or the rank of the acceptance table (`rank_`) that they hold.
 
+#[path = "../issuer/mod.rs"]
+mod issuer;
 mod support;
 
 mod bad_asks;
@@ -26,3 +28,4 @@ mod reload;
 mod secrets;
 mod service_token;
 mod vendor_faults;
+mod viewers;

@@ -14,3 +14,4 @@ mod running;
 mod scene;
 mod secrecy;
 mod tokens;
+mod viewers;
