@@ -7,7 +7,7 @@ use http::Request;
 use http_body_util::Full;
 use serde_json::{Value, json};
 use sidemint::app::App;
-use sidemint::config::{self, Environment};
+use sidemint::config::{self, Environment, Listen};
 use sidemint::emulator::{DatabricksSettings, Emulator, Operation, Settings};
 
 use super::{Client, Reply, log, secrecy, until};
@@ -146,7 +146,7 @@ impl Setup {
         let config = config::from_text(text, &environment);
         let config = config.unwrap_or_else(|problems| panic!("{problems:?} in\n{text}"));
         let app = App::start(config, environment).await.expect("free ports and a readable secret");
-        app.addresses().iter().copied().chain([app.admin()]).for_each(secrecy::ours);
+        app.addresses().iter().filter_map(Listen::tcp).chain([app.admin()]).for_each(secrecy::ours);
         Stage { vendor, app, client: Client::new(), setup: self }
     }
 
@@ -254,7 +254,7 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         // Before its ports are free for others.
-        self.app.addresses().iter().copied().chain([self.app.admin()]).for_each(secrecy::no_longer_ours);
+        self.app.addresses().iter().filter_map(Listen::tcp).chain([self.app.admin()]).for_each(secrecy::no_longer_ours);
         self.app.tasks().stop().force();
     }
 }
