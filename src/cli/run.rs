@@ -15,10 +15,11 @@ pub(super) async fn run(config: &ConfigArg) -> Result<(), Failure> {
     let level = log::start(&loaded.log);
     raise_file_limit();
     let app = App::start(loaded, environment.clone()).await.map_err(anyhow::Error::msg)?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = ?app.addresses(), admin = %app.admin(), "sidemint runs");
     let app = std::sync::Arc::new(app);
     stop_on_signals(&app)?;
     reload_on_hangup(&app, config, environment, level)?;
+    // Who reads this may send signals.
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = ?app.addresses(), admin = %app.admin(), "sidemint runs");
     app.run().await;
     Ok(())
 }

@@ -28,8 +28,8 @@ pub(super) struct Args {
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<String>,
     /// An attribute of the viewer; may be given several times
-    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
-    attributes: Vec<(String, String)>,
+    #[arg(long = "attribute", value_name = "NAME=VALUE")]
+    attributes: Vec<String>,
     /// A file with the viewer's own signed token, where the sidecar asks for one (viewers.source: jwt)
     #[arg(long, value_name = "FILE")]
     viewer_token_file: Option<PathBuf>,
@@ -51,9 +51,17 @@ pub(super) struct Args {
     json: bool,
 }
 
-fn attribute(text: &str) -> Result<(String, String), &'static str> {
-    let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
+/// Not a value parser of clap's: it would repeat in its error what may be the value.
+fn attributes(given: &[String]) -> Result<BTreeMap<&str, &str>, Failure> {
+    let refused = |why: &str| Failure::Usage(vec![format!("--attribute: {why}")]);
+    let mut attributes = BTreeMap::new();
+    for text in given {
+        let (name, value) = text.split_once('=').ok_or_else(|| refused("must be NAME=VALUE"))?;
+        if attributes.insert(name, value).is_some() {
+            return Err(refused("a name is there twice"));
+        }
+    }
+    Ok(attributes)
 }
 
 /// Where a sidecar with this environment would listen, as one reaches it from here.
@@ -77,10 +85,7 @@ pub(super) async fn token(args: Args) -> Result<(), Failure> {
     let proof = read(args.caller_token_file.as_deref())?.unwrap_or_else(|| "true".to_owned());
     let bearer = read(args.viewer_token_file.as_deref())?.map(|token| format!("Bearer {token}"));
     let purpose = if args.renew { "renew" } else { "load" };
-    let attributes: BTreeMap<_, _> = args.attributes.iter().cloned().collect();
-    if attributes.len() < args.attributes.len() {
-        return Err(Failure::Usage(vec!["--attribute: a name is there twice".to_owned()]));
-    }
+    let attributes = attributes(&args.attributes)?;
     let viewer =
         json!({"id": args.viewer_id, "value": args.viewer_value, "roles": args.roles, "attributes": attributes});
     let body = json!({"viewer": viewer, "purpose": purpose});

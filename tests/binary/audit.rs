@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::http::send;
-use crate::support::sidecar::{JSON, PROOF, TOKEN};
+use crate::support::sidecar::{JSON, PROOF, TOKEN, VALUE};
 use crate::support::{Settings, Sidecar, Vendor};
 
 /// The lines so far, once there are so many.
@@ -23,7 +23,7 @@ fn keys(line: &Value) -> Vec<&str> {
 }
 
 fn load(viewer: &str) -> Value {
-    json!({"viewer": {"id": viewer, "value": "emea"}})
+    json!({"viewer": {"id": viewer, "value": VALUE}})
 }
 
 #[test]

@@ -273,8 +273,12 @@ fn the_token_command_takes_roles_and_attributes() {
     let expected = json!([{"name": "region", "value": "a=b"}, {"name": "team", "value": ["x", "y"]}]);
     assert_eq!(bodies.iter().map(|body| &body["customattributes"]).collect::<Vec<_>>(), [&expected]);
     assert_eq!(ask(&["--role", "x"]).code, Some(1), "an attribute is missing");
-    for wrong in [&["--attribute", "region"][..], &["--attribute", "region=a", "--attribute", "region=b"]] {
-        assert_eq!(ask(wrong).code, Some(2), "{wrong:?}");
+    for (wrong, says) in [
+        (&["--attribute", "emea-7qzx4k"][..], "sidemint: --attribute: must be NAME=VALUE\n"),
+        (&["--attribute", "region=a", "--attribute", "region=b"], "sidemint: --attribute: a name is there twice\n"),
+    ] {
+        let ended = ask(wrong);
+        assert_eq!((ended.code, ended.err.as_str()), (Some(2), says), "what was given is not repeated");
     }
 }
 

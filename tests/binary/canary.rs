@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sidemint::emulator::{DatabricksSettings, Emulator, Fault};
 
 use crate::support::http::{Reply, Wire, request, send};
+use crate::support::secrecy::forms;
 use crate::support::sidecar::{JSON, PROOF, TOKEN};
 use crate::support::{PATIENCE, Settings, Sidecar, Vendor};
 
@@ -40,24 +41,6 @@ impl Seen {
 
 fn ask(viewer: &str) -> Value {
     json!({"viewer": {"id": viewer, "value": VALUE}, "purpose": "renew"})
-}
-
-/// The forms in which a text could have slipped through. A third of a base64 text depends on what stands before it, so
-/// all three alignments are looked for.
-fn forms(text: &str) -> Vec<(&'static str, String)> {
-    use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine};
-    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let url: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    let mut forms = vec![("plain", text.to_owned()), ("HEX", hex.to_uppercase()), ("hex", hex), ("url", url)];
-    for shift in 0..3 {
-        let shifted = format!("{}{text}", "x".repeat(shift));
-        for encoded in [BASE64_STANDARD_NO_PAD.encode(&shifted), BASE64_URL_SAFE_NO_PAD.encode(&shifted)] {
-            // The edges depend on the neighbours.
-            let inner = encoded.get((shift * 8).div_ceil(6)..encoded.len() - 2).unwrap_or_default().to_owned();
-            forms.push(("base64", inner));
-        }
-    }
-    forms
 }
 
 /// Service tokens as the vendor issues them to this credential, and so as the sidecar holds them: their signed part is
@@ -170,6 +153,7 @@ pub(crate) fn judge(seen: &Seen, canaries: &[&str]) {
     let mut found = Vec::new();
     for canary in &canaries {
         for (form, text) in forms(canary) {
+            let text = String::from_utf8(text).expect("a form of a text is a text");
             let places = seen.texts.iter().filter(|(_, said)| said.contains(&text));
             found.extend(places.map(|(place, said)| {
                 let line = said.lines().find(|line| line.contains(&text)).unwrap_or_default();

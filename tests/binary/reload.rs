@@ -5,11 +5,11 @@ use serde_json::json;
 use sidemint::emulator::Operation;
 
 use crate::support::http::send;
-use crate::support::sidecar::{JSON, PROOF};
+use crate::support::sidecar::{JSON, PROOF, VALUE};
 use crate::support::{Settings, Sidecar, Vendor};
 
 fn of_embed(sidecar: &Sidecar, embed: &str) -> u16 {
-    let body = json!({"viewer": {"id": "u-1", "value": "emea"}, "purpose": "renew"}).to_string();
+    let body = json!({"viewer": {"id": "u-1", "value": VALUE}, "purpose": "renew"}).to_string();
     send(sidecar.listen, "POST", &format!("/v1/embeds/{embed}/token"), &[PROOF, JSON], &body).status
 }
 

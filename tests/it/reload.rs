@@ -3,6 +3,7 @@
 use crate::support::{DASHBOARD, ORDERS, Setup, Stage, claim, emulator};
 
 async fn reload(stage: &Stage, text: &str) -> Result<(), String> {
+    crate::support::secrecy::said::config(text);
     let config = sidemint::config::from_text(text, &stage.setup.variables(&stage.vendor)).expect("a valid config");
     stage.app.reload(config).await
 }

@@ -1,5 +1,6 @@
 //! Certificates of a test's own, and clients that show or ask for them.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, Extend
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
 use super::PATIENCE;
 use super::http::Wire;
@@ -117,6 +118,14 @@ impl TlsClient {
         let mut stream = self.stream(address);
         stream.conn.complete_io(&mut stream.sock).ok()?;
         Some(stream.conn.peer_certificates()?.first()?.to_vec())
+    }
+
+    /// How a connection began that this is said on, and all of whose answer is read: tickets come with it.
+    pub fn handshake(&self, address: SocketAddr, bytes: &str) -> Option<HandshakeKind> {
+        let mut stream = self.stream(address);
+        stream.write_all(bytes.as_bytes()).ok()?;
+        stream.read_to_end(&mut Vec::new()).ok()?;
+        stream.conn.handshake_kind()
     }
 
     fn stream(&self, address: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use super::Vendor;
+use super::{Vendor, secrecy};
 
 /// What a test changes of the usual config. Each text goes into its section as it is.
 #[derive(Clone, Default)]
@@ -39,8 +39,12 @@ impl Files {
         self.folder.path().join(name)
     }
 
-    /// Writes a file.
+    /// Writes a file. What is in it is a secret, unless it is a config.
     pub fn write(&self, name: &str, text: &str) {
+        match name.rsplit_once('.') {
+            Some((_, "yaml")) => secrecy::said::config(text),
+            _ => secrecy::hide_secret("a secret in a file", text),
+        }
         std::fs::write(self.path(name), text).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 

@@ -1,6 +1,6 @@
 //! HTTP/1.1 by hand: a client that can also say what no client says.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::PATIENCE;
+use super::secrecy::{self, reply::Heard, said};
 
 /// An answer.
 #[derive(Clone, Debug, Default)]
@@ -50,8 +51,12 @@ pub trait Stream: Read + Write + Send {}
 
 impl<S: Read + Write + Send> Stream for S {}
 
-/// One connection.
-pub struct Wire(BufReader<Box<dyn Stream>>);
+/// One connection. What goes over one to a sidecar is hidden, and what comes back is searched.
+pub struct Wire {
+    stream: BufReader<Box<dyn Stream>>,
+    is_ours: bool,
+    said: Vec<u8>,
+}
 
 impl Wire {
     /// Connects.
@@ -59,7 +64,7 @@ impl Wire {
         let stream = TcpStream::connect(address).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
-        Wire::over(stream)
+        Wire { is_ours: secrecy::is_ours(address), ..Wire::over(stream) }
     }
 
     /// Connects to a path.
@@ -70,44 +75,44 @@ impl Wire {
         Wire::over(stream)
     }
 
-    /// Takes a connection that is open.
+    /// Takes a connection to a sidecar that is open.
     pub fn over(stream: impl Stream + 'static) -> Wire {
-        Wire(BufReader::new(Box::new(stream)))
+        Wire { stream: BufReader::new(Box::new(stream)), is_ours: true, said: Vec::new() }
     }
 
     /// The next byte; none if the connection is closed instead.
     pub fn byte(&mut self) -> Option<u8> {
         let mut byte = [0];
-        self.0.read_exact(&mut byte).ok().map(|()| byte[0])
+        self.stream.read_exact(&mut byte).ok().map(|()| byte[0])
     }
 
-    /// All bytes until the connection is closed or breaks.
+    /// All bytes until the connection is closed or breaks, which it has to.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        // What came before it broke is what counts.
-        let _ = self.0.read_to_end(&mut bytes);
+        let read = self.stream.read_to_end(&mut bytes);
+        let is_open = read.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+        assert!(!is_open, "still open after {PATIENCE:?}");
         bytes
     }
 
     /// Writes these bytes. That the other side has closed is something that its answer tells.
     pub fn say(&mut self, bytes: impl AsRef<[u8]>) -> &mut Wire {
-        let _ = self.0.get_mut().write_all(bytes.as_ref());
+        if self.is_ours {
+            said::request(bytes.as_ref());
+            let head = bytes.as_ref().len().min(16 << 10);
+            self.said.extend(bytes.as_ref().get(..head).unwrap_or_default());
+        }
+        let _ = self.stream.get_mut().write_all(bytes.as_ref());
         self
     }
 
     /// The next answer; none if the connection is closed instead.
     pub fn reply(&mut self) -> Option<Reply> {
-        let line = self.line()?;
-        let status = line.split(' ').nth(1)?.parse().ok()?;
-        let mut reply = Reply { status, ..Reply::default() };
-        loop {
-            let line = self.line()?;
-            let Some((name, value)) = line.split_once(':') else { break };
-            reply.headers.push((name.to_owned(), value.trim().to_owned()));
-        }
+        let mut reply = self.bodiless()?;
         let length = reply.header("content-length").map_or(0, |length| length.parse().expect("a length is a number"));
         reply.body = vec![0; length];
-        self.0.read_exact(&mut reply.body).ok()?;
+        self.stream.read_exact(&mut reply.body).ok()?;
+        self.judge(&reply);
         Some(reply)
     }
 
@@ -118,15 +123,37 @@ impl Wire {
 
     /// The status and headers of the next answer, without its body: that of HEAD and CONNECT.
     pub fn head(&mut self) -> Option<u16> {
-        let status = self.line()?.split(' ').nth(1)?.parse().ok();
-        while !self.line()?.is_empty() {}
-        status
+        let reply = self.bodiless()?;
+        self.judge(&reply);
+        Some(reply.status)
+    }
+
+    fn bodiless(&mut self) -> Option<Reply> {
+        let status = self.line()?.split(' ').nth(1)?.parse().ok()?;
+        let mut reply = Reply { status, ..Reply::default() };
+        loop {
+            let line = self.line()?;
+            let Some((name, value)) = line.split_once(':') else { return Some(reply) };
+            reply.headers.push((name.to_owned(), value.trim().to_owned()));
+        }
+    }
+
+    fn judge(&self, reply: &Reply) {
+        if !self.is_ours {
+            return;
+        }
+        let said = String::from_utf8_lossy(&self.said);
+        let (status, body) = (reply.status, reply.body.as_slice());
+        let headers = reply.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let asked = said.rsplit_once(" HTTP/1").map_or(&*said, |(before, _)| before);
+        let asked = asked.rsplit_once('\n').map_or(asked, |(_, line)| line);
+        Heard { asked, bare: said.contains("text/plain"), status, headers, body }.judge();
     }
 
     fn line(&mut self) -> Option<String> {
         let mut line = Vec::new();
         // An error is a reset: closed, too.
-        self.0.read_until(b'\n', &mut line).ok().filter(|length| *length > 0)?;
+        self.stream.read_until(b'\n', &mut line).ok().filter(|length| *length > 0)?;
         Some(String::from_utf8_lossy(&line).trim_end().to_owned())
     }
 }

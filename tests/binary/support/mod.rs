@@ -8,6 +8,9 @@ pub mod http;
 pub mod items;
 pub mod power_bi;
 pub mod process;
+#[path = "../../secrecy/mod.rs"]
+#[allow(dead_code, reason = "each suite uses its part of it")]
+pub mod secrecy;
 pub mod sidecar;
 pub mod vendor;
 

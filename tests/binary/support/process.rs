@@ -1,22 +1,42 @@
 //! A process whose words are collected while it runs, and which does not outlive its test.
 
 use std::io::Read;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::PATIENCE;
+use super::{PATIENCE, secrecy};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_sidemint");
 
-/// A started process.
+/// A started process. If it is sidemint, all that it has said is searched when it ends, and when it is dropped.
 pub struct Process {
     child: Child,
     pub out: Stream,
     pub err: Stream,
+    searched: Searched,
+    /// The config's path.
+    config: Option<String>,
+    listens: Mutex<Vec<SocketAddr>>,
 }
+
+/// What of a process must not say what must not be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Searched {
+    /// It is a tool of the tests.
+    Nothing,
+    /// To show a token, or where to look and with what, is what the command is for.
+    Errors,
+    All,
+}
+
+/// Everything that the log can say: with a directive in it, libraries are not kept quiet either. It costs as much again
+/// as half of the suite, so not every test has it.
+pub const LOUDEST: &str = "trace,hyper_util=trace";
 
 /// How a process ended.
 #[derive(Debug)]
@@ -53,10 +73,29 @@ impl Process {
     /// Starts any program.
     pub fn spawn(mut command: Command) -> Process {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (searched, config) = told(&mut command);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         let out = Stream::of(child.stdout.take().expect("stdout is a pipe"));
         let err = Stream::of(child.stderr.take().expect("stderr is a pipe"));
-        Process { child, out, err }
+        Process { child, out, err, searched, config, listens: Mutex::default() }
+    }
+
+    /// Notes where it listens, which makes what is asked there its own.
+    pub fn listens(&self, address: SocketAddr) {
+        self.listens.lock().expect("no note panics").push(address);
+        secrecy::ours(address);
+    }
+
+    /// Searches all that it has said.
+    fn search(&self, out: &str, err: &str) {
+        // Secrets may have been others since it was started.
+        secrecy::said::config(&text_of(self.config.as_deref()));
+        if self.searched != Searched::Nothing {
+            secrecy::nothing_in("stderr", err.as_bytes());
+        }
+        if self.searched == Searched::All {
+            secrecy::nothing_in("stdout", out.as_bytes());
+        }
     }
 
     /// Its number.
@@ -78,16 +117,60 @@ impl Process {
             panic!("the process has not ended within {within:?}:\n{}\n{}", self.out.text(), self.err.text());
         };
         let code = self.child.wait().expect("our own process can be waited for").code();
+        self.search(&out, &err);
+        self.searched = Searched::Nothing;
         Ended { code, out, err }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // Before its ports are free for others.
+        let listens = std::mem::take(self.listens.get_mut().unwrap_or_else(PoisonError::into_inner));
+        listens.into_iter().for_each(secrecy::no_longer_ours);
         // Both fail only where it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if self.searched != Searched::Nothing {
+            let deadline = Instant::now() + PATIENCE;
+            let (out, err) = (self.out.all(deadline), self.err.all(deadline));
+            self.search(&out.unwrap_or_default(), &err.unwrap_or_default());
+        }
     }
+}
+
+/// Hides what a command is told in its arguments, its variables and its config, and turns its log up, unless
+/// the test has a level of its own.
+fn told(command: &mut Command) -> (Searched, Option<String>) {
+    // A shell may have to set something first.
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    let Some(at) = words.iter().position(|word| Path::new(word).ends_with("sidemint")) else {
+        return (Searched::Nothing, None);
+    };
+    let arguments = &words[at + 1..];
+    let variables: Vec<(String, String)> = command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_string_lossy().into_owned(), value?.to_string_lossy().into_owned())))
+        .collect();
+    secrecy::said::arguments(arguments);
+    variables.iter().for_each(|(name, value)| secrecy::said::variable(name, value));
+    let variable = |name: &str| variables.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
+    let named = arguments.iter().position(|word| word == "--config").and_then(|at| arguments.get(at + 1));
+    let file = named.map(String::as_str).or(variable("SIDEMINT_CONFIG"));
+    let config = text_of(file);
+    secrecy::said::config(&config);
+    let first = arguments.first().map(String::as_str).unwrap_or_default();
+    if first == "run" && variable("SIDEMINT_LOG").is_none() && !config.contains("level:") {
+        command.env("SIDEMINT_LOG", "trace");
+    }
+    let searched = if matches!(first, "token" | "demo" | "emulator") { Searched::Errors } else { Searched::All };
+    (searched, file.map(str::to_owned))
+}
+
+/// Nothing where there is none.
+fn text_of(file: Option<&str>) -> String {
+    file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default()
 }
 
 impl Stream {

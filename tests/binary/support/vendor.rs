@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 use sidemint::emulator::{DatabricksSettings, Emulator, Settings};
 use tokio::runtime::Runtime;
 
+use super::secrecy;
+
 /// A vendor of this test alone.
 pub struct Vendor(Emulator);
 
@@ -27,7 +29,12 @@ impl Vendor {
 
     /// With settings of choice.
     pub fn with(settings: Settings) -> Vendor {
-        Vendor(runtime().block_on(Emulator::start(settings)).expect("the emulator starts"))
+        let vendor = Vendor(runtime().block_on(Emulator::start(settings)).expect("the emulator starts"));
+        let (databricks, entra, boldbi) = (vendor.databricks(), vendor.entra(), vendor.boldbi());
+        for secret in [&databricks.client_secret, &entra.client_secret, &entra.identity_header, &boldbi.embed_secret] {
+            secrecy::hide_secret("a secret of the vendor", secret);
+        }
+        vendor
     }
 
     /// The first dashboard.

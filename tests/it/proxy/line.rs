@@ -7,11 +7,14 @@ use tokio::net::TcpStream;
 use tokio::time::{error::Elapsed, timeout};
 
 use crate::support::ms;
+use crate::support::secrecy::{self, reply::Heard, said};
 
 /// One connection.
 pub struct Line {
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// What was said to a sidecar, which is hidden from its answers.
+    said: Option<Vec<u8>>,
 }
 
 /// A first line and headers.
@@ -46,7 +49,8 @@ pub async fn patiently<T>(what: impl Future<Output = T>) -> T {
 impl Line {
     pub fn new(stream: TcpStream) -> Line {
         stream.set_nodelay(true).expect("a connection takes the option");
-        Line { stream, buffer: Vec::new() }
+        let is_ours = stream.peer_addr().is_ok_and(secrecy::is_ours);
+        Line { stream, buffer: Vec::new(), said: is_ours.then(Vec::new) }
     }
 
     pub async fn to(address: impl tokio::net::ToSocketAddrs) -> Line {
@@ -55,6 +59,10 @@ impl Line {
 
     /// Writes these bytes. That the other side has closed is something that its answer tells.
     pub async fn say(&mut self, bytes: impl AsRef<[u8]>) {
+        if let Some(said) = &mut self.said {
+            said::request(bytes.as_ref());
+            said.extend(bytes.as_ref().iter().take(16 << 10));
+        }
         let _ = patiently(self.stream.write_all(bytes.as_ref())).await;
     }
 
@@ -90,7 +98,18 @@ impl Line {
         let head = self.head().await?;
         let none = matches!(head.status(), 100..200 | 204 | 304);
         let body = if none { Body { whole: true, ..Body::default() } } else { self.body(&head).await };
-        Some(Answer { head, body })
+        let answer = Answer { head, body };
+        self.judge(&answer);
+        Some(answer)
+    }
+
+    fn judge(&self, answer: &Answer) {
+        let Some(said) = &self.said else { return };
+        let said = String::from_utf8_lossy(said);
+        let headers = answer.head.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let (status, body) = (answer.status(), &*answer.body.data);
+        let asked = said.lines().next().unwrap_or_default();
+        Heard { asked, bare: false, status, headers, body }.judge();
     }
 
     /// All answers until the connection ends.

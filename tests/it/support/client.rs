@@ -10,6 +10,8 @@ use hyper_util::client::legacy::{Client as Pooled, Error};
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
+use super::secrecy::{self, reply::Heard, said};
+
 /// A client with connections that are kept.
 #[derive(Clone)]
 pub struct Client(Pooled<HttpConnector, Full<Bytes>>);
@@ -29,11 +31,19 @@ impl Client {
         Client(Pooled::builder(TokioExecutor::new()).build(connector))
     }
 
-    /// Sends a request. Dropping the future closes its connection.
+    /// Sends a request. Dropping the future closes its connection. What goes to a sidecar is hidden, and what comes back
+    /// is searched.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Reply, Error> {
+        let asked = asked(&request).await;
         let (head, body) = self.0.request(request).await?.into_parts();
         let body = body.collect().await.expect("the body arrives whole").to_bytes();
-        Ok(Reply { status: head.status, headers: head.headers, body })
+        let reply = Reply { status: head.status, headers: head.headers, body };
+        if let Some((asked, bare)) = asked {
+            let headers = reply.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()));
+            let (status, headers, body) = (reply.status.as_u16(), headers.collect(), &*reply.body);
+            Heard { asked: &asked, bare, status, headers, body }.judge();
+        }
+        Ok(reply)
     }
 
     /// A GET of the admin port, or of any other server.
@@ -45,6 +55,23 @@ impl Client {
         let request = request.body(Full::default()).expect("a request of known parts");
         self.send(request).await.expect("the server answers")
     }
+}
+
+/// Hides what a request to a sidecar says; what it asks for, and whether as a bare token.
+async fn asked(request: &Request<Full<Bytes>>) -> Option<(String, bool)> {
+    let address = request.uri().authority()?.as_str().parse().ok()?;
+    if !secrecy::is_ours(address) {
+        return None;
+    }
+    let target = request.uri().path_and_query().map(|target| target.as_str()).unwrap_or_default();
+    said::target(target);
+    for (name, value) in request.headers() {
+        said::header(name.as_str(), &String::from_utf8_lossy(value.as_bytes()));
+    }
+    let Ok(body) = request.body().clone().collect().await;
+    said::body(&body.to_bytes());
+    let accept = request.headers().get("accept").and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    Some((format!("{} {target}", request.method()), accept.contains("text/plain")))
 }
 
 impl Reply {

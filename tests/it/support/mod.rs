@@ -2,6 +2,10 @@
 
 mod client;
 mod jwt;
+mod log;
+#[path = "../../secrecy/mod.rs"]
+#[allow(dead_code, reason = "each suite uses its part of it")]
+pub mod secrecy;
 mod stage;
 
 pub use client::{Client, Reply};

@@ -7,10 +7,10 @@ use http::Request;
 use http_body_util::Full;
 use serde_json::{Value, json};
 use sidemint::app::App;
-use sidemint::config::{self, Environment};
+use sidemint::config::{self, Environment, Listen};
 use sidemint::emulator::{DatabricksSettings, Emulator, Operation, Settings};
 
-use super::{Client, Reply, until};
+use super::{Client, Reply, log, secrecy, until};
 
 /// The dashboard of the embed `sales`.
 pub const DASHBOARD: &str = "01f12716a3c41b5e9d7c2f60a1b2c3d4";
@@ -142,10 +142,23 @@ impl Setup {
     /// Starts the sidecar with a file of the test's own.
     pub async fn with_text(self, vendor: Emulator, text: &str) -> Stage {
         let environment = self.variables(&vendor);
+        self.hide(&vendor, text);
         let config = config::from_text(text, &environment);
         let config = config.unwrap_or_else(|problems| panic!("{problems:?} in\n{text}"));
         let app = App::start(config, environment).await.expect("free ports and a readable secret");
+        app.addresses().iter().filter_map(Listen::tcp).chain([app.admin()]).for_each(secrecy::ours);
         Stage { vendor, app, client: Client::new(), setup: self }
+    }
+
+    /// Hides all that the sidecar is about to know and must not say, in its log neither.
+    fn hide(&self, vendor: &Emulator, text: &str) {
+        let (databricks, entra, boldbi) = (vendor.databricks(), vendor.entra(), vendor.boldbi());
+        for secret in [&databricks.client_secret, &entra.client_secret, &entra.identity_header, &boldbi.embed_secret] {
+            secrecy::hide_secret("a secret of the vendor", secret);
+        }
+        self.environment.iter().for_each(|(name, value)| secrecy::said::variable(name, value));
+        secrecy::said::config(text);
+        log::watch();
     }
 
     /// A vendor with settings of its own.
@@ -240,6 +253,8 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
+        // Before its ports are free for others.
+        self.app.addresses().iter().filter_map(Listen::tcp).chain([self.app.admin()]).for_each(secrecy::no_longer_ours);
         self.app.tasks().stop().force();
     }
 }
@@ -248,6 +263,7 @@ impl Drop for Stage {
 pub fn file_with(text: &str) -> (PathBuf, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("secret");
+    secrecy::hide_secret("a secret in a file", text);
     std::fs::write(&path, text).expect("a temporary file");
     (path, folder)
 }
