@@ -21,6 +21,9 @@ pub struct SigningKey {
     pair: Pair,
 }
 
+/// By which an RSA key may sign.
+const RSA_NAMES: [&str; 6] = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
+
 enum Pair {
     Rsa(Box<RsaKeyPair>),
     Ec(EcdsaKeyPair),
@@ -64,11 +67,13 @@ pub fn ed25519() -> &'static SigningKey {
 }
 
 impl SigningKey {
-    /// A key of somebody else, who has published its private half; none of a kind that nobody here signs with.
+    /// A key of somebody else, who has published its private half; none of a kind that nobody here signs with. Where the
+    /// algorithm that it is published for is not one of its kind, it signs by the usual one.
     pub fn of_jwk(jwk: &Value) -> Option<&'static SigningKey> {
         let part = |name: &str| jwk[name].as_str().map(unbase64);
-        let text = |name: &str| jwk[name].as_str().map(|text| &*Box::leak(text.to_owned().into_boxed_str()));
-        let pair = match (jwk["kty"].as_str()?, jwk["crv"].as_str()) {
+        let kid = &*Box::leak(jwk["kid"].as_str()?.to_owned().into_boxed_str());
+        let alg = jwk["alg"].as_str().and_then(|alg| RSA_NAMES.into_iter().find(|name| *name == alg));
+        let (pair, alg) = match (jwk["kty"].as_str()?, jwk["crv"].as_str()) {
             ("RSA", None) => {
                 let public_key = PublicKeyComponents { n: part("n")?, e: part("e")? };
                 let components = KeyPairComponents {
@@ -80,16 +85,16 @@ impl SigningKey {
                     dQ: part("dq")?,
                     qInv: part("qi")?,
                 };
-                Pair::Rsa(Box::new(RsaKeyPair::from_components(&components).ok()?))
+                (Pair::Rsa(Box::new(RsaKeyPair::from_components(&components).ok()?)), alg.unwrap_or("RS256"))
             }
             ("EC", Some("P-256")) => {
                 let point = [vec![4], part("x")?, part("y")?].concat();
                 let made = EcdsaKeyPair::from_private_key_and_public_key;
-                Pair::Ec(made(&ECDSA_P256_SHA256_FIXED_SIGNING, &part("d")?, &point).ok()?)
+                (Pair::Ec(made(&ECDSA_P256_SHA256_FIXED_SIGNING, &part("d")?, &point).ok()?), "ES256")
             }
             _ => return None,
         };
-        Some(Box::leak(Box::new(SigningKey { kid: text("kid")?, alg: text("alg")?, pair })))
+        Some(Box::leak(Box::new(SigningKey { kid, alg, pair })))
     }
 
     fn rsa(kid: &'static str) -> SigningKey {
