@@ -1,5 +1,8 @@
 //! One public key (RFC 7517 section 4), if it is one that viewers' tokens can be checked with.
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, EcdsaVerificationAlgorithm, ParsedPublicKey,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{DecodingKey, crypto};
@@ -64,8 +67,8 @@ impl Key {
                 check_rsa(&modulus, &exponent)?;
                 (Kind::Rsa, DecodingKey::from_rsa_raw_components(&modulus, &exponent))
             }
-            (Some("EC"), Some("P-256")) => (Kind::P256, point(&part("x")?, &part("y")?, 32)?),
-            (Some("EC"), Some("P-384")) => (Kind::P384, point(&part("x")?, &part("y")?, 48)?),
+            (Some("EC"), Some("P-256")) => (Kind::P256, point(&part("x")?, &part("y")?, 32, &ECDSA_P256_SHA256_FIXED)?),
+            (Some("EC"), Some("P-384")) => (Kind::P384, point(&part("x")?, &part("y")?, 48, &ECDSA_P384_SHA384_FIXED)?),
             (Some("OKP"), Some("Ed25519")) => {
                 let x = part("x")?;
                 if x.len() != 32 {
@@ -111,12 +114,15 @@ fn library_name(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
     }
 }
 
-/// Both coordinates in full length (RFC 7518 section 6.2.1.2), as an uncompressed point (SEC 1 section 2.3.3).
-fn point(x: &[u8], y: &[u8], length: usize) -> Result<DecodingKey, Unfit> {
+/// Both coordinates in full length (RFC 7518 section 6.2.1.2), as an uncompressed point (SEC 1 section 2.3.3) that is
+/// on its curve.
+fn point(x: &[u8], y: &[u8], length: usize, curve: &'static EcdsaVerificationAlgorithm) -> Result<DecodingKey, Unfit> {
     if x.len() != length || y.len() != length {
         return Err("its coordinates are not as long as its curve has them");
     }
-    Ok(DecodingKey::from_ec_der(&[&[4], x, y].concat()))
+    let point = [&[4], x, y].concat();
+    ParsedPublicKey::new(curve, &point).map_err(|_| "its point is not on its curve")?;
+    Ok(DecodingKey::from_ec_der(&point))
 }
 
 /// RFC 7518 section 3.3 wants 2048 bits; more than 8192 only cost time.
