@@ -296,6 +296,10 @@ async fn read(snapshot: &Snapshot, request: Request, proved: Option<Viewer>) -> 
     let server = &snapshot.config.server;
     let (head, incoming) = request.into_parts();
     ask::check_headers(&head.headers, InHeaders::Nothing)?;
+    if head.uri.query().is_some_and(|query| !query.is_empty()) {
+        let detail = "what is asked for goes into the body of a POST, not into its URL";
+        return Err(Fault::new(Code::InvalidParameters, detail));
+    }
     // Where the viewer is proved, there may be nothing left to say.
     if proved.is_some() && incoming.is_end_stream() {
         return ask::from_json(b"{}", proved);

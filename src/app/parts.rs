@@ -12,8 +12,8 @@ use crate::identity::{Issuer, KeySet, KeySource};
 use crate::lease::Keeper;
 use crate::lifecycle::Tasks;
 use crate::limit::Limiters;
-use crate::model::Clock;
-use crate::secrets::{Text, Vault};
+use crate::model::{Clock, Secret};
+use crate::secrets::{SecretLease, Text, Vault};
 use crate::telemetry::Metrics;
 use crate::tokens::{
     Bearer, DetailsSource, Embed, IdRules, ItemDetails, NarrowedTokens, Narrowing, ServiceSource, ServiceTokens,
@@ -68,7 +68,7 @@ impl Parts {
             Some(secret) => match old.filter(|old| old.config.server.caller_token.as_ref() == Some(secret)) {
                 // The same file goes on being the same lease, with the secret before in it.
                 Some(Snapshot { caller: Caller::Secret(lease), .. }) => Caller::Secret(lease.clone()),
-                _ => Caller::Secret(self.vault.open("server.caller_token", secret).await?),
+                _ => Caller::Secret(caller_secret(self.vault.open("server.caller_token", secret).await?)?),
             },
             None if server.require_header => Caller::Header,
             None => Caller::Anyone,
@@ -144,7 +144,9 @@ impl Parts {
         let key = match &config.hmac_key {
             Some(key) => {
                 let key = self.vault.open("viewers.hmac_key", key).await?;
-                Some(key.current().map_err(|fault| fault.to_string())?)
+                let key = key.current().map_err(|fault| fault.to_string())?;
+                warn_of_short("viewers.hmac_key", &key);
+                Some(key)
             }
             None => None,
         };
@@ -183,5 +185,25 @@ impl Parts {
         let limit = config.load_limit.as_ref();
         let limiter = limit.map(|limit| self.limiters.of(&config.system.workspace(), limit));
         Ok(Upstream::new(Arc::clone(config), vendor, service, limiter, metrics))
+    }
+}
+
+/// A secret that everybody sends proves nothing.
+fn caller_secret(secret: SecretLease) -> Result<SecretLease, String> {
+    let current = secret.current().map_err(|fault| fault.to_string())?;
+    if current.expose() == "true" {
+        return Err("server.caller_token: is `true`, which whoever knows no secret sends".to_owned());
+    }
+    warn_of_short("server.caller_token", &current);
+    Ok(secret)
+}
+
+/// What can be guessed by trying (NIST SP 800-107 wants 112 bits of a key for HMAC; texts have less per byte).
+fn warn_of_short(key: &str, secret: &Secret) {
+    if secret.expose().len() < 16 {
+        tracing::warn!(
+            key,
+            "is shorter than 16 bytes: a longer one, such as from `openssl rand -hex 32`, cannot be guessed"
+        );
     }
 }

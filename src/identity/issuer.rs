@@ -101,7 +101,7 @@ impl Issuer {
     pub fn status(&self) -> KeysStatus {
         match &self.keys {
             Keys::File(file) => {
-                KeysStatus { size: file.current().ok().map(|keys| keys.size()), age: None, failure: None }
+                KeysStatus { size: file.current().ok().map(|keys| keys.size()), age: None, failure: file.trouble() }
             }
             Keys::Remote { lease, keeper } => {
                 let (held, now) = (lease.held(), keeper.clock().now());

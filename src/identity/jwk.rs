@@ -135,6 +135,9 @@ fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Result<(), Unfit> {
     if !(2048..=8192).contains(&bits) {
         return Err("its modulus is not of 2048 to 8192 bits");
     }
+    if modulus.last().is_some_and(|last| last % 2 == 0) {
+        return Err("its modulus is even");
+    }
     let is_odd = exponent.last().is_some_and(|last| last % 2 == 1);
     if !is_odd || exponent.first() == Some(&0) || exponent == [1] || exponent.len() > 4 {
         return Err("its exponent is even, 1 or over 32 bits");

@@ -80,7 +80,7 @@ impl<T> Files<T> {
         read.map_err(|Bad { reading, path, message }| {
             self.metrics.secret_read(&self.name, reading);
             if !was_bad {
-                tracing::warn!(secret = %self.name, path = %path.display(), message, "a secret file cannot be used; what was read before, if anything, stays in use");
+                tracing::warn!(secret = %self.name, path = %path.display(), problem = message, "a secret file cannot be used; what was read before, if anything, stays in use");
             }
             Fault::new(Code::CredentialsRejected, format!("{}: {}: {message}", self.name, path.display()))
         })

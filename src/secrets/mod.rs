@@ -139,6 +139,11 @@ impl<T: Send + Sync + 'static> Watched<T> {
         Ok(Arc::clone(&held.item.value))
     }
 
+    /// What is wrong with the files now, if what they hold cannot be used.
+    pub fn trouble(&self) -> Option<Fault> {
+        self.lease.failure()
+    }
+
     /// What the files hold at this moment. What cannot be used leaves it as it was.
     async fn latest(&self) -> Result<Arc<T>, Fault> {
         let Ok(fresh) = self.lease.source().read().await else { return self.current() };

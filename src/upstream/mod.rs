@@ -183,7 +183,7 @@ impl Client {
         let (head, body) = response.into_parts();
         let body = Limited::new(body, call::MAX_BODY).collect().await.map_err(|error| {
             if error.is::<http_body_util::LengthLimitError>() {
-                let detail = format!("{} answered with more than 1 MiB, which is no token", self.target.host);
+                let detail = format!("{} answered with more than 1 MiB, which is too much", self.target.host);
                 (CallOutcome::Malformed, Fault::new(Code::Malformed, detail))
             } else {
                 let detail = format!("{} broke off in the middle of its answer", self.target.host);

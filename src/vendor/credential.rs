@@ -57,6 +57,8 @@ struct Rejection {
     at: Moment,
     fault: Fault,
     extent: Extent,
+    /// Whether the alarm about it was raised.
+    is_told: bool,
 }
 
 /// For whom a mint is that shows the proof.
@@ -171,16 +173,15 @@ impl Credential {
         let result = attempt(Arc::clone(&before)).await;
         self.note(&before, asker, result.as_ref().err());
         match result {
-            // The vendor has changed over since it rejected the new one.
+            // The vendor has changed over since it rejected the new one; whoever comes now is to know.
             Err(again) if is_rejection(&again) && fault.is_remembered() => {
+                self.forget(&proof);
                 self.try_out(proof, asker, &attempt).await?.1
             }
             // What is to be mended is the new one.
             Err(again) if is_rejection(&again) => Err(fault),
             result => {
-                if !fault.is_remembered() {
-                    self.raise_alarm();
-                }
+                self.raise_alarm(&proof);
                 result
             }
         }
@@ -231,10 +232,20 @@ impl Credential {
         matches!(self.proof, Proof::Secret(_) | Proof::Certificate(..))
     }
 
-    fn raise_alarm(&self) {
+    /// Once for each time that the proof is rejected, however many met that.
+    fn raise_alarm(&self, proof: &Secret) {
+        let mut memory = self.memory();
+        let rejection = memory.rejections.iter_mut().find(|one| one.proof.same_as(proof) && !one.is_told);
+        let Some(rejection) = rejection else { return };
+        rejection.is_told = true;
+        drop(memory);
         if let Proof::Secret(secret) | Proof::Certificate(secret, _) = &self.proof {
             secret.rejected();
         }
+    }
+
+    fn forget(&self, proof: &Secret) {
+        self.memory().rejections.retain(|rejection| !rejection.proof.same_as(proof));
     }
 
     /// The proof as it is at its source at this moment.
@@ -277,8 +288,9 @@ impl Credential {
                     Some(asker) => Extent::after(before.as_ref().map(|before| &before.extent), asker),
                     None => Extent::Everybody,
                 };
+                let is_told = before.is_some_and(|before| before.is_told);
                 let proof = Arc::clone(proof);
-                memory.rejections.push(Rejection { proof, at: now, fault: fault.clone(), extent });
+                memory.rejections.push(Rejection { proof, at: now, fault: fault.clone(), extent, is_told });
             }
             Some(_) => {}
         }
@@ -450,5 +462,42 @@ mod tests {
         assert_eq!(offered(&credential, &["newest"]).await, (None, words(&["last", "newest"])));
         assert_eq!(offered(&credential, &["last"]).await, (None, words(&["newest", "last"])));
         assert_eq!(offered(&credential, &["newest"]).await, (no, words(&["last"])));
+    }
+
+    /// Several callers at work while the vendor changes over from the old one to the new one: none of them fails.
+    #[tokio::test(start_paused = true)]
+    async fn section_2_7_a_change_over_under_load_fails_nobody() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "old").unwrap();
+        let (clock, tasks) = (Clock::system(), crate::lifecycle::Tasks::new());
+        let vault = crate::secrets::Vault::new(
+            clock.clone(),
+            tasks,
+            crate::telemetry::Metrics::new().unwrap(),
+            Default::default(),
+        );
+        let secret = vault.open("s", &crate::config::SecretRef::File(file.path().into())).await.unwrap();
+        let credential = Credential::new("id".into(), Proof::Secret(secret.clone()), clock);
+        assert_eq!(offered(&credential, &["old"]).await.0, None);
+        replaced(&secret, &file, "new").await;
+        assert_eq!(offered(&credential, &["old"]).await.0, None);
+        let begin = tokio::time::Instant::now();
+        let changed = begin + Duration::from_millis(500);
+        let call = async |number: u64| {
+            tokio::time::sleep(Duration::from_millis(number * 7)).await;
+            let viewer = format!("v-{number}");
+            let attempt = async |proof: Arc<Secret>| {
+                // On its way, at the vendor, and back.
+                tokio::time::sleep(Duration::from_millis(5 + number % 3 * 20)).await;
+                let good = if tokio::time::Instant::now() < changed { "old" } else { "new" };
+                let is_good = proof.expose() == good;
+                tokio::time::sleep(Duration::from_millis(5 + number % 5 * 10)).await;
+                if is_good { Ok(()) } else { Err(Fault::new(Code::CredentialsRejected, "no")) }
+            };
+            credential.offer_for(Some(Asker { embed: "sales", viewer: &viewer }), attempt).await
+        };
+        let results = futures_util::future::join_all((0..150).map(call)).await;
+        let failed = results.iter().filter(|result| result.is_err()).count();
+        assert_eq!(failed, 0);
     }
 }

@@ -35,15 +35,15 @@ fn token_fails_with_the_reason() {
     let vendor = Vendor::start();
     let sidecar = Sidecar::start(&vendor).ready();
     let url = format!("http://{}", sidecar.listen);
-    for (line, says) in [
-        (format!("token nothing --viewer-id u --url {url}"), "unknown_embed"),
-        (format!("token sales --viewer-id a@b.example --url {url}"), "invalid_viewer"),
-        (format!("token sales --viewer-id u --url http://{}", nobody()), "no sidecar answers at 127.0.0.1"),
-        ("token sales --viewer-id u --url nonsense".to_owned(), "nonsense"),
-        (format!("token sales --viewer-id u --url {}", vendor.url()), "not as a sidecar does"),
+    for (line, code, says) in [
+        (format!("token nothing --viewer-id u --url {url}"), 1, "unknown_embed"),
+        (format!("token sales --viewer-id a@b.example --url {url}"), 1, "invalid_viewer"),
+        (format!("token sales --viewer-id u --url http://{}", nobody()), 1, "no sidecar answers at 127.0.0.1"),
+        ("token sales --viewer-id u --url nonsense".to_owned(), 2, "nonsense"),
+        (format!("token sales --viewer-id u --url {}", vendor.url()), 1, "not as a sidecar does"),
     ] {
         let ended = run(&words(&line), []);
-        assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{line}: {ended:?}");
+        assert_eq!((ended.code, ended.out.as_str()), (Some(code), ""), "{line}: {ended:?}");
         assert!(ended.err.contains(says) && ended.err.lines().count() == 1, "{line}: {}", ended.err);
     }
 }

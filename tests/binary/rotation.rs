@@ -154,6 +154,10 @@ fn t45_rank_35_a_file_that_is_no_secret_is_ignored_with_an_alarm() {
         }
         assert_eq!(sidecar.renew(&format!("u-{generation}")).status, 200, "the last good one stays in use");
     }
+    // Each field of a line once: of two, readers keep one.
+    let said = sidecar.process.err.text();
+    let line = said.lines().find(|line| line.contains("a secret file cannot be used")).expect("a warning");
+    assert!(line.contains(r#""problem":"is empty""#) && line.matches(r#""message":"#).count() == 1, "{line}");
     publish(volume.path(), 5, Some(NEW));
     vendor.set_secrets(&[NEW]);
     assert_eq!(sidecar.renew("u-5").status, 200, "and a good one is taken as soon as the old one is refused");

@@ -66,6 +66,20 @@ fn an_address_beyond_loopback_is_refused_without_a_caller_secret() {
     }
 }
 
+/// Nor is it one that whoever knows no secret sends.
+#[test]
+fn t7_a_caller_secret_that_everybody_sends_is_refused() {
+    let vendor = Vendor::start();
+    let files = Files::new(&vendor, &Settings::default());
+    files.write("caller", "true\n");
+    let text = files.text(&vendor, &Settings::default());
+    let key = format!("server: {{caller_token_file: {}, ", files.path("caller").display());
+    files.write("config.yaml", &text.replace("server: {", &key));
+    let ended = start(&files);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(sentence(&ended).contains("server.caller_token: is `true`"), "{ended:?}");
+}
+
 #[test]
 fn roots_of_trust_that_cannot_be_read_are_named() {
     let vendor = Vendor::with_tls();

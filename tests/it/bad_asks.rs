@@ -105,6 +105,19 @@ async fn unknown_fields_and_wrong_types_are_refused() {
     assert_eq!(stage.operations(), Vec::<&str>::new());
 }
 
+/// What stands in the URL of a POST is not passed over: it may be meant.
+#[tokio::test]
+async fn t10_a_post_has_nothing_in_its_url() {
+    let stage = Stage::warm().await;
+    let headers = [("sidemint-request", "true"), ("content-type", "application/json")];
+    let body = json!({"viewer": {"id": "v"}}).to_string();
+    for query in ["viewer_id=bob", "purpose=renew", "junk=1", "viewer_id=a&viewer_id=b", "%"] {
+        let path = format!("/v1/embeds/sales/token?{query}");
+        is_problem(&stage.send("POST", &path, &headers, body.clone()).await, 422, "invalid_parameters");
+    }
+    assert_eq!(stage.operations(), Vec::<&str>::new());
+}
+
 /// A dashboard is named by the config alone; what is no name of an embed is not looked for anywhere.
 #[tokio::test]
 async fn row_18_paths_that_name_no_embed_are_not_found() {
