@@ -157,12 +157,16 @@ impl Parts {
     async fn issuer(&self, config: &Config, old: Option<&Snapshot>) -> Result<Option<Arc<Issuer>>, String> {
         let Some(config) = &config.issuer else { return Ok(None) };
         // Its keys go on with it.
-        if let Some(same) = old.and_then(|old| old.issuer.as_ref()).filter(|old| old.config == *config) {
+        let old = old.and_then(|old| old.issuer.as_ref());
+        if let Some(same) = old.filter(|old| old.config == *config) {
             return Ok(Some(Arc::clone(same)));
         }
         let metrics = Arc::new(self.metrics.issuer("viewers.jwt"));
         let issuer = match (&config.keys, KeySource::new(config, self.clock.clone(), metrics)?) {
-            (_, Some(source)) => Issuer::remote(Arc::clone(config), source, Arc::clone(&self.issuer_keeper)),
+            (_, Some(source)) => {
+                let keeper = Arc::clone(&self.issuer_keeper);
+                Issuer::remote(Arc::clone(config), source, keeper, old.map(|old| &**old))
+            }
             (KeysFrom::File(path), _) => {
                 let read = |texts: &[Text]| KeySet::parse(texts.first().map_or(&[][..], |text| text.as_bytes()));
                 let keys = self.vault.watch("viewers.jwt.jwks_file", vec![path.clone()], read).await?;

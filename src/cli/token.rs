@@ -86,8 +86,10 @@ pub(super) async fn token(args: Args) -> Result<(), Failure> {
     let bearer = read(args.viewer_token_file.as_deref())?.map(|token| format!("Bearer {token}"));
     let purpose = if args.renew { "renew" } else { "load" };
     let attributes = attributes(&args.attributes)?;
-    let viewer =
-        json!({"id": args.viewer_id, "value": args.viewer_value, "roles": args.roles, "attributes": attributes});
+    // What was not given is not said: beside a viewer's token, an empty list would be one without roles.
+    let (roles, attributes) =
+        (Some(&args.roles).filter(|roles| !roles.is_empty()), Some(attributes).filter(|all| !all.is_empty()));
+    let viewer = json!({"id": args.viewer_id, "value": args.viewer_value, "roles": roles, "attributes": attributes});
     let body = json!({"viewer": viewer, "purpose": purpose});
     let mut headers = vec![("sidemint-request", proof.as_str()), ("content-type", "application/json")];
     headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));

@@ -33,6 +33,14 @@ pub struct Issuer {
     pub insecure_allowed: bool,
 }
 
+impl Issuer {
+    /// Whether the two have their keys from the same place, in the same way.
+    pub fn has_the_keys_of(&self, other: &Issuer) -> bool {
+        let way = |issuer: &Issuer| (issuer.name.clone(), issuer.ca_file.clone(), issuer.insecure_allowed);
+        self.keys == other.keys && way(self) == way(other)
+    }
+}
+
 /// Where an issuer's keys are.
 #[derive(Clone, Debug, PartialEq)]
 pub enum KeysFrom {

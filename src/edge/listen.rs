@@ -169,7 +169,7 @@ impl Door {
             }
             Acceptor::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // Taken by the kernel at the time of the connect: nobody can lend it or forge it.
+                // By the kernel's word, at the time of the connect. Users of other user namespaces all read as 65534.
                 let Ok(credentials) = stream.peer_cred() else { return Ok(None) };
                 let (uid, allowed) = (credentials.uid(), &self.terms.peer_uids);
                 let peer = Peer::user(uid);

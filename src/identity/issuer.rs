@@ -10,7 +10,7 @@ use super::jws::Unverified;
 use super::source::{PAUSE, POLICY};
 use super::{KeySet, KeySource, Refusal, claims};
 use crate::config;
-use crate::lease::{Keeper, Lease, Rhythm};
+use crate::lease::{Grant, Keeper, Lease, Rhythm};
 use crate::lifecycle::Tasks;
 use crate::model::{Clock, Code, Fault, Viewer};
 use crate::secrets::Watched;
@@ -44,16 +44,31 @@ impl Issuer {
         Keeper::start(clock, tasks, Rhythm { floor: PAUSE, idle: None, every: None, deadline: Duration::from_secs(15) })
     }
 
-    /// An issuer whose keys are fetched from now on.
-    pub fn remote(config: Arc<config::Issuer>, source: KeySource, keeper: Arc<Keeper<KeySource>>) -> Issuer {
+    /// An issuer whose keys are fetched from now on; unless `before` has them, whose claims alone are other ones.
+    pub fn remote(
+        config: Arc<config::Issuer>,
+        source: KeySource,
+        keeper: Arc<Keeper<KeySource>>,
+        before: Option<&Issuer>,
+    ) -> Issuer {
         let lease = Lease::new(source);
-        lease.fetch_now(&keeper);
+        match before.filter(|before| before.config.has_the_keys_of(&config)).and_then(Issuer::held) {
+            Some(keys) => lease.adopt(&keeper, keys),
+            None => lease.fetch_now(&keeper),
+        }
         Issuer { config, clock: keeper.clock().clone(), keys: Keys::Remote { lease, keeper } }
     }
 
     /// An issuer whose keys are in a file.
     pub fn in_file(config: Arc<config::Issuer>, keys: Watched<KeySet>, clock: Clock) -> Issuer {
         Issuer { config, keys: Keys::File(keys), clock }
+    }
+
+    fn held(&self) -> Option<Grant<KeySet>> {
+        match &self.keys {
+            Keys::Remote { lease, .. } => lease.held(),
+            Keys::File(_) => None,
+        }
     }
 
     /// Fetches no keys any more: another one has taken its place.

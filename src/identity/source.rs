@@ -162,11 +162,17 @@ fn check(reply: &Reply, url: &Url) -> Result<(), Fault> {
         500..=599 => (Code::Unavailable, String::new()),
         _ => (Code::Malformed, String::new()),
     };
-    Err(Fault::new(code, format!("the issuer of the viewers' tokens answered {status} at {url}{why}")))
+    Err(Fault::new(code, format!("the issuer of the viewers' tokens answered {status} at {}{why}", place(url))))
+}
+
+/// Where, for people: not what may be a key in a configured query, nor a text of the issuer's.
+fn place(url: &Url) -> String {
+    let path = url.path.split('?').next().unwrap_or_default();
+    if path.len() > 128 { url.base.to_string() } else { format!("{}{path}", url.base) }
 }
 
 fn malformed(url: &Url, why: &str) -> Fault {
-    Fault::new(Code::Malformed, format!("the issuer of the viewers' tokens makes no sense at {url}: {why}"))
+    Fault::new(Code::Malformed, format!("the issuer of the viewers' tokens makes no sense at {}: {why}", place(url)))
 }
 
 impl Source for KeySource {

@@ -32,7 +32,7 @@ pub struct Keeper<S: Source> {
     rhythm: Rhythm,
     queue: Mutex<BinaryHeap<Due<S>>>,
     /// Rung when something is due earlier than what was first so far.
-    bell: Notify,
+    bell: Arc<Notify>,
 }
 
 /// Woken up at the latest after so long: timers stand still while the machine sleeps, due times do not.
@@ -46,10 +46,11 @@ impl<S: Source> Keeper<S> {
             tasks: tasks.clone(),
             rhythm,
             queue: Mutex::new(BinaryHeap::new()),
-            bell: Notify::new(),
+            bell: Arc::default(),
         });
-        let worker = Arc::clone(&keeper);
-        tasks.chore(async move { worker.run().await });
+        // It ends with the last one who has the keeper: a reload may make another.
+        let (worker, bell) = (Arc::downgrade(&keeper), Arc::clone(&keeper.bell));
+        tasks.chore(async move { run(&worker, &bell).await });
         keeper
     }
 
@@ -112,16 +113,6 @@ impl<S: Source> Keeper<S> {
         }
     }
 
-    async fn run(self: Arc<Self>) {
-        loop {
-            let nap = self.work_off();
-            tokio::select! {
-                () = tokio::time::sleep(nap) => {}
-                () = self.bell.notified() => {}
-            }
-        }
-    }
-
     /// Renews what is due and says how long there is nothing to do.
     fn work_off(self: &Arc<Self>) -> Duration {
         loop {
@@ -177,6 +168,21 @@ impl<S: Source> Keeper<S> {
         let brief = self.rhythm.every.is_none() && usable.is_some_and(|usable| usable < self.rhythm.floor * 2);
         let unasked = state.landed.is_some_and(|landed| state.last_asked.is_none_or(|asked| landed.boot > asked.boot));
         idle || (brief && unasked)
+    }
+}
+
+impl<S: Source> Drop for Keeper<S> {
+    fn drop(&mut self) {
+        self.bell.notify_one();
+    }
+}
+
+async fn run<S: Source>(keeper: &Weak<Keeper<S>>, bell: &Notify) {
+    while let Some(nap) = keeper.upgrade().map(|keeper| keeper.work_off()) {
+        tokio::select! {
+            () = tokio::time::sleep(nap) => {}
+            () = bell.notified() => {}
+        }
     }
 }
 

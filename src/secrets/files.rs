@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use zeroize::Zeroizing;
 
-use super::POLICY;
+use super::{OVERLAP, POLICY};
 use crate::lease::{Policy, Source, Want};
 use crate::model::secret::sha256;
 use crate::model::{Clock, Code, Fault, Lifetime, Moment};
@@ -137,8 +137,11 @@ impl<T: Send + Sync + 'static> Source for Files<T> {
     fn arrived(&self, old: Option<&Made<T>>, new: &Made<T>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.made = Some(new.clone());
+        // With the next look that is late enough, what was replaced is wiped.
+        let now = self.clock.now();
+        state.previous.take_if(|(_, since)| now.since(*since) >= OVERLAP);
         if let Some(old) = old.filter(|old| !old.same_as(new)) {
-            state.previous = Some((Arc::clone(&old.value), self.clock.now()));
+            state.previous = Some((Arc::clone(&old.value), now));
             drop(state);
             self.metrics.secret_read(&self.name, Reading::Ok);
             tracing::info!(secret = %self.name, "a secret has changed; the new one is in use");

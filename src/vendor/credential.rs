@@ -3,13 +3,13 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use crate::model::{Clock, Code, Fault, Moment, Secret};
+use crate::model::{Clock, Code, Fault, Secret};
 use crate::secrets::{SecretLease, read_text};
+pub use memory::Asker;
+use memory::Memory;
 
-/// Rejected credentials are not offered again before they change or so long has passed.
-const BACKOFF: Duration = Duration::from_secs(30);
+mod memory;
 
 /// A service credential.
 pub struct Credential {
@@ -41,74 +41,6 @@ fn joined(certificate: Arc<Secret>, key: Option<Arc<Secret>>) -> Arc<Secret> {
 
 fn is_rejection(fault: &Fault) -> bool {
     fault.code() == Code::CredentialsRejected && !fault.is_remembered()
-}
-
-/// What the vendor made of what it was shown.
-#[derive(Default)]
-struct Memory {
-    /// The proof that it took last.
-    good: Option<Arc<Secret>>,
-    /// The last one of each proof: the present one, and the one before if that was tried too.
-    rejections: Vec<Rejection>,
-}
-
-struct Rejection {
-    proof: Arc<Secret>,
-    at: Moment,
-    fault: Fault,
-    extent: Extent,
-    /// Whether the alarm about it was raised.
-    is_told: bool,
-}
-
-/// For whom a mint is that shows the proof.
-#[derive(Clone, Copy)]
-pub struct Asker<'a> {
-    /// What is shown.
-    pub embed: &'a str,
-    /// To whom.
-    pub viewer: &'a str,
-}
-
-/// For whom a rejection holds, where it may be about them rather than about the proof.
-#[derive(PartialEq, Eq)]
-enum Extent {
-    /// One viewer was rejected, for this embed.
-    Viewer {
-        embed: Box<str>,
-        viewer: Box<str>,
-    },
-    /// Two were, both for this embed, whose config may be wrong.
-    Embed(Box<str>),
-    Everybody,
-}
-
-impl Extent {
-    fn holds_for(&self, asker: Option<Asker<'_>>) -> bool {
-        match (self, asker) {
-            (Extent::Everybody, _) => true,
-            (Extent::Viewer { viewer, .. }, Some(asker)) => **viewer == *asker.viewer,
-            (Extent::Embed(embed), Some(asker)) => **embed == *asker.embed,
-            (_, None) => false,
-        }
-    }
-
-    /// After one more rejection in a row.
-    fn after(before: Option<&Extent>, asker: Asker<'_>) -> Extent {
-        let (embed, viewer) = (asker.embed.into(), asker.viewer.into());
-        match before {
-            None => Extent::Viewer { embed, viewer },
-            Some(Extent::Viewer { viewer: other, .. }) if *other == viewer => Extent::Viewer { embed, viewer },
-            Some(Extent::Viewer { embed: other, .. } | Extent::Embed(other)) if *other == embed => Extent::Embed(embed),
-            Some(_) => Extent::Everybody,
-        }
-    }
-}
-
-impl Rejection {
-    fn is_recent(&self, now: Moment) -> bool {
-        now.since(self.at) < BACKOFF
-    }
 }
 
 impl Credential {
@@ -161,7 +93,8 @@ impl Credential {
         F: Future<Output = Result<T, Fault>>,
     {
         let proof = self.current().await?;
-        let (proof, result) = match self.remembered(&proof, asker) {
+        let known = self.memory().verdict(&proof, asker, self.outlives_its_file(), self.clock.now());
+        let (proof, result) = match known {
             Some(fault) => (proof, Err(fault)),
             None => self.try_out(proof, asker, &attempt).await?,
         };
@@ -173,17 +106,17 @@ impl Credential {
         let result = attempt(Arc::clone(&before)).await;
         self.note(&before, asker, result.as_ref().err());
         match result {
-            // The vendor has changed over since it rejected the new one; whoever comes now is to know.
-            Err(again) if is_rejection(&again) && fault.is_remembered() => {
-                self.forget(&proof);
+            // The vendor has changed over since it rejected the new one.
+            Err(again) if is_rejection(&again) && fault.is_remembered() && self.has_another_chance(&proof) => {
                 self.try_out(proof, asker, &attempt).await?.1
             }
             // What is to be mended is the new one.
             Err(again) if is_rejection(&again) => Err(fault),
-            result => {
+            Ok(value) => {
                 self.raise_alarm(&proof);
-                result
+                Ok(value)
             }
+            result => result,
         }
     }
 
@@ -198,14 +131,24 @@ impl Credential {
         F: Future<Output = Result<T, Fault>>,
     {
         let result = attempt(Arc::clone(&proof)).await;
-        // A proof that has been replaced is left alone: others who still hold it look for themselves.
-        let (latest, result) = match &result {
-            Err(fault) if is_rejection(fault) => match self.latest().await? {
-                latest if latest.same_as(&proof) => (latest, result),
-                latest => (Arc::clone(&latest), attempt(latest).await),
-            },
-            _ => (proof, result),
+        let rejected = match &result {
+            Err(fault) if is_rejection(fault) => fault.clone(),
+            _ => {
+                self.note(&proof, asker, result.as_ref().err());
+                return Ok((proof, result));
+            }
         };
+        let latest = self.latest().await?;
+        if latest.same_as(&proof) {
+            self.note(&proof, asker, Some(&rejected));
+            return Ok((proof, result));
+        }
+        let result = attempt(Arc::clone(&latest)).await;
+        // A proof that has been replaced is left alone: others who still hold it look for themselves. Unless the
+        // new one is no better, and the old one would be next.
+        if result.as_ref().err().is_some_and(is_rejection) {
+            self.note(&proof, asker, Some(&rejected));
+        }
         self.note(&latest, asker, result.as_ref().err());
         Ok((latest, result))
     }
@@ -223,8 +166,10 @@ impl Credential {
 
     /// The proof that the vendor took last, if that is another one and worth a try.
     fn one_before(&self, proof: &Secret, asker: Option<Asker<'_>>) -> Option<Arc<Secret>> {
-        let good = self.memory().good.clone().filter(|good| self.outlives_its_file() && !good.same_as(proof))?;
-        self.remembered(&good, asker).is_none().then_some(good)
+        if !self.outlives_its_file() {
+            return None;
+        }
+        self.memory().one_before(proof, asker, self.clock.now())
     }
 
     /// Whether the one before may still be good. Tokens of other issuers end by themselves.
@@ -232,20 +177,17 @@ impl Credential {
         matches!(self.proof, Proof::Secret(_) | Proof::Certificate(..))
     }
 
-    /// Once for each time that the proof is rejected, however many met that.
     fn raise_alarm(&self, proof: &Secret) {
-        let mut memory = self.memory();
-        let rejection = memory.rejections.iter_mut().find(|one| one.proof.same_as(proof) && !one.is_told);
-        let Some(rejection) = rejection else { return };
-        rejection.is_told = true;
-        drop(memory);
-        if let Proof::Secret(secret) | Proof::Certificate(secret, _) = &self.proof {
+        let is_news = self.memory().tells(proof);
+        if let Proof::Secret(secret) | Proof::Certificate(secret, _) = &self.proof
+            && is_news
+        {
             secret.rejected();
         }
     }
 
-    fn forget(&self, proof: &Secret) {
-        self.memory().rejections.retain(|rejection| !rejection.proof.same_as(proof));
+    fn has_another_chance(&self, proof: &Secret) -> bool {
+        self.memory().has_another_chance(proof, self.clock.now())
     }
 
     /// The proof as it is at its source at this moment.
@@ -272,46 +214,30 @@ impl Credential {
     /// Remembers what became of an offer.
     fn note(&self, proof: &Arc<Secret>, asker: Option<Asker<'_>>, fault: Option<&Fault>) {
         let now = self.clock.now();
-        let mut memory = self.memory();
-        let was_good = memory.good.as_ref().is_some_and(|good| good.same_as(proof));
-        memory.rejections.retain(|rejection| rejection.is_recent(now));
         match fault {
-            None if was_good => memory.rejections.retain(|rejection| !rejection.proof.same_as(proof)),
-            None => {
-                memory.rejections.clear();
-                memory.good = Some(Arc::clone(proof));
-            }
-            Some(fault) if is_rejection(fault) => {
-                let before = memory.rejections.iter().position(|rejection| rejection.proof.same_as(proof));
-                let before = before.map(|at| memory.rejections.swap_remove(at));
-                let extent = match asker.filter(|_| was_good) {
-                    Some(asker) => Extent::after(before.as_ref().map(|before| &before.extent), asker),
-                    None => Extent::Everybody,
-                };
-                let is_told = before.is_some_and(|before| before.is_told);
-                let proof = Arc::clone(proof);
-                memory.rejections.push(Rejection { proof, at: now, fault: fault.clone(), extent, is_told });
-            }
+            // A late word about one that is not in its file any more says nothing about the one that is.
+            None if self.is_current(proof) => self.memory().taken(proof),
+            None => self.memory().still_good(proof),
+            Some(fault) if is_rejection(fault) => self.memory().rejected(proof, asker, fault, now),
             Some(_) => {}
         }
     }
 
-    fn remembered(&self, proof: &Secret, asker: Option<Asker<'_>>) -> Option<Fault> {
-        let now = self.clock.now();
-        let memory = self.memory();
-        let rejection = memory.rejections.iter().find(|one| one.is_recent(now) && one.proof.same_as(proof))?;
-        rejection.extent.holds_for(asker).then(|| rejection.fault.clone().remembered())
+    fn is_current(&self, proof: &Secret) -> bool {
+        match &self.proof {
+            Proof::Secret(secret) => secret.current().is_ok_and(|current| current.same_as(proof)),
+            Proof::Certificate(certificate, key) => {
+                let key = key.as_ref().map(SecretLease::current).transpose();
+                let both = certificate.current().and_then(|certificate| Ok(joined(certificate, key?)));
+                both.is_ok_and(|current| current.same_as(proof))
+            }
+            Proof::Federated(_) | Proof::Presence => true,
+        }
     }
 
     /// The rejection that keeps everybody from being served.
     pub(super) fn rejection(&self) -> Option<Fault> {
-        let now = self.clock.now();
-        let memory = self.memory();
-        let total = |one: &&Rejection| one.is_recent(now) && one.extent == Extent::Everybody;
-        let of = |proof: &Secret| memory.rejections.iter().filter(total).any(|one| one.proof.same_as(proof));
-        let one_serves = self.outlives_its_file() && memory.good.as_ref().is_some_and(|good| !of(good));
-        let total = memory.rejections.iter().rev().find(total).filter(|_| !one_serves)?;
-        Some(total.fault.clone())
+        self.memory().total_rejection(self.outlives_its_file(), self.clock.now())
     }
 
     fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
@@ -322,6 +248,7 @@ impl Credential {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::time::Duration;
 
     use super::*;
 

@@ -107,16 +107,17 @@ impl Named {
     fn settled(self, proved: Option<Viewer>) -> Result<Viewer, Fault> {
         let (id, value) = (self.id, self.value);
         // Serializers write `null` for what is not there.
-        let (roles, attributes) = (self.roles.unwrap_or_default(), self.attributes.unwrap_or_default().0);
+        let (roles, attributes) = (self.roles, self.attributes.map(|texts| texts.0));
         let Some(proved) = proved else {
+            let (roles, attributes) = (roles.unwrap_or_default(), attributes.unwrap_or_default());
             let id = id.ok_or_else(|| invalid("the viewer is missing, or has no id"))?;
             return Ok(Viewer { id, value, roles, attributes });
         };
         let set = |roles: &[String]| roles.iter().cloned().collect::<BTreeSet<_>>();
         let agrees = id.is_none_or(|id| id == proved.id)
             && value.is_none_or(|value| proved.value.as_ref() == Some(&value))
-            && (roles.is_empty() || set(&roles) == set(&proved.roles))
-            && (attributes.is_empty() || attributes == proved.attributes);
+            && roles.is_none_or(|roles| set(&roles) == set(&proved.roles))
+            && attributes.is_none_or(|attributes| attributes == proved.attributes);
         if agrees { Ok(proved) } else { Err(mismatch()) }
     }
 }
@@ -295,7 +296,6 @@ mod tests {
             r#"{"id":"ann"}"#,
             r#"{"value":"emea"}"#,
             r#"{"id":"ann","value":null,"roles":["B","A","B"],"attributes":{"region":"emea"}}"#,
-            r#"{"roles":[],"attributes":{}}"#,
         ] {
             assert!(ask(agreeing).ok().unwrap().viewer == ann(), "{agreeing}");
         }
@@ -307,6 +307,8 @@ mod tests {
             r#"{"id":"ann","value":"apac"}"#,
             r#"{"value":""}"#,
             r#"{"roles":["A"]}"#,
+            r#"{"roles":[]}"#,
+            r#"{"attributes":{}}"#,
             r#"{"roles":["A","B","C"]}"#,
             r#"{"attributes":{"region":"apac"}}"#,
             r#"{"attributes":{"region":"emea","more":"x"}}"#,
