@@ -110,6 +110,10 @@ impl App {
     pub async fn reload(&self, config: Config) -> Result<(), String> {
         let old = self.site.snapshot();
         warn_of_what_needs_a_restart(&old.config, &config);
+        let config = on_the_same_sockets(&old.config.server, config)?;
+        if let Some(caution) = config.server.caution() {
+            tracing::warn!("{caution}");
+        }
         let new = self.parts.snapshot(Arc::new(config), &self.places, Some(&old)).await?;
         retire_what_is_gone(&old, &new);
         self.site.replace(new);
@@ -237,6 +241,24 @@ fn retire_what_is_gone(old: &Snapshot, new: &Snapshot) {
             show.embed().retire();
         }
     }
+}
+
+/// A config as it is with the sockets that are open: those of a new one come with a restart, and until then callers are
+/// asked for no less than these need.
+fn on_the_same_sockets(old: &Server, mut config: Config) -> Result<Config, String> {
+    let new = &mut config.server;
+    let changed = old.listen != new.listen || old.unix_socket != new.unix_socket || old.tls != new.tls;
+    let asks_less = (old.caller_token.is_some() && new.caller_token.is_none())
+        || (old.require_header && !new.require_header && new.caller_token.is_none());
+    if changed && asks_less {
+        return Err("server.listen, unix_socket and tls change with a restart only, and until then callers of the \
+                    sockets that are open would be asked for less: restart, or change these in two steps"
+            .to_owned());
+    }
+    new.listen.clone_from(&old.listen);
+    new.unix_socket.clone_from(&old.unix_socket);
+    new.tls.clone_from(&old.tls);
+    Ok(config)
 }
 
 fn warn_of_what_needs_a_restart(old: &Config, new: &Config) {

@@ -29,6 +29,9 @@ pub(super) async fn check(config: &ConfigArg, live: bool, who: &Who) -> Result<(
     }
     loaded.upstreams.values().for_each(|upstream| warn_of_upstream(upstream));
     loaded.embeds.values().for_each(|embed| warn_of_embed(embed));
+    if loaded.issuer.as_ref().is_some_and(|issuer| issuer.value.is_none()) {
+        loaded.embeds.values().for_each(|embed| warn_of_no_value(embed));
+    }
     loaded.routes.values().for_each(|route| warn_of_route(route));
     if live { live::walk(&loaded, environment, who).await } else { Ok(()) }
 }
@@ -50,6 +53,16 @@ fn warn_of_route(route: &Route) {
     if !route.require_header {
         say(&format!(
             "warn  route {name} asks callers for nothing: whatever reaches the port can use the service token"
+        ));
+    }
+}
+
+/// Such a dashboard is either the same for all, or empty.
+fn warn_of_no_value(embed: &Embed) {
+    if matches!(embed.item, Item::Databricks { .. }) {
+        let name = &embed.name;
+        say(&format!(
+            "warn  embed {name} gets no viewer's value: viewers.jwt has no value_claim for __aibi_external_value"
         ));
     }
 }

@@ -102,6 +102,10 @@ fn resolve(file: &File, env: &Environment) -> Result<Config, Vec<Problem>> {
     }
     let (id_privacy, hmac_key) = viewers::ids(&file.viewers, &mut problems);
     let issuer = viewers::issuer(&file.viewers, &mut problems);
+    if let Some(issuer) = &issuer {
+        let placed = embeds.iter().filter_map(|(name, embed)| Some((embed, file.embeds.get(name)?.place)));
+        placed.for_each(|(embed, place)| viewers::check_embed(issuer, embed, place, &mut problems));
+    }
     let config = Config {
         hmac_key,
         issuer: issuer.map(Arc::new),

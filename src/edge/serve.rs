@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::io::Io;
 use super::listen::{Arrival, Door};
 use super::service::Service;
+use super::tls::NoGuest;
 use super::watch::{Phase, Progress, Watched};
 use super::{Answer, Request, respond};
 use crate::lifecycle::{Stop, Tasks};
@@ -52,6 +53,7 @@ pub async fn serve<H>(
     H: Fn(Request, Peer) -> Answer + Clone + Send + Sync + 'static,
 {
     let seats = Arc::new(Semaphore::new(limits.connections));
+    let turned_away = Arc::new(turned_away);
     loop {
         let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
         let arrival = tokio::select! {
@@ -65,17 +67,18 @@ pub async fn serve<H>(
         }
         let handler = handler.clone();
         let within = limits.header_timeout;
+        let turning = Arc::clone(&turned_away);
         if !tasks.stop().has_begun() {
             let stop = tasks.stop().clone();
             tasks.work(async move {
-                let Some((io, peer)) = welcome(arrival, within, &stop).await else { return };
+                let Some((io, peer)) = welcome(arrival, within, &stop, &*turning).await else { return };
                 connection(io, within, stop, move |request| handler(request, peer)).await;
                 drop(seat);
             });
         } else {
             tasks.background(async move {
                 let stop = Stop::default();
-                let Some((io, _)) = welcome(arrival, within, &stop).await else { return };
+                let Some((io, _)) = welcome(arrival, within, &stop, &*turning).await else { return };
                 connection(io, within, stop, |_| Answer::Ready(respond::draining())).await;
                 drop(seat);
             });
@@ -85,13 +88,26 @@ pub async fn serve<H>(
 
 /// Lets somebody in, after a handshake if that is what the door asks for. A handshake is no request in flight: a stop
 /// does not wait for its end.
-async fn welcome(arrival: Arrival, within: Duration, stop: &Stop) -> Option<(Io, Peer)> {
+async fn welcome(
+    arrival: Arrival,
+    within: Duration,
+    stop: &Stop,
+    turned_away: &(impl Fn(Peer) + Sync),
+) -> Option<(Io, Peer)> {
     match arrival {
         Arrival::Guest(io, peer) => Some((io, peer)),
         Arrival::Unwelcome(_) => None,
         Arrival::Stranger(stream, peer, identity) => tokio::select! {
             greeted = identity.greet(stream, within) => {
-                let (stream, certificate) = greeted?;
+                let (stream, certificate) = match greeted {
+                    Ok(guest) => guest,
+                    Err(no_guest) => {
+                        if matches!(no_guest, NoGuest::Unproved) {
+                            turned_away(peer);
+                        }
+                        return None;
+                    }
+                };
                 Some((Io::Tls(Box::new(stream)), Peer { certificate, ..peer }))
             }
             () = stop.begun() => None,

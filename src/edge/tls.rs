@@ -63,16 +63,38 @@ impl Identity {
 
     /// Shakes hands, and says whose certificate the other side has, if one was asked for. What goes wrong is the other
     /// side's doing, and its words do not go into our log.
-    pub(super) async fn greet(&self, stream: TcpStream, within: Duration) -> Option<(Stream, Option<ShortHex>)> {
+    pub(super) async fn greet(
+        &self,
+        stream: TcpStream,
+        within: Duration,
+    ) -> Result<(Stream, Option<ShortHex>), NoGuest> {
         let handshake = TlsAcceptor::from(Arc::clone(&self.0)).accept(stream);
-        let Ok(Ok(stream)) = tokio::time::timeout(within, handshake).await else {
-            tracing::debug!("a TLS handshake failed");
-            return None;
+        let stream = match tokio::time::timeout(within, handshake).await {
+            Ok(Ok(stream)) => stream,
+            failed => {
+                tracing::debug!("a TLS handshake failed");
+                let is_unproved =
+                    failed.is_ok_and(|result| result.is_err_and(|error| is_about_their_certificate(&error)));
+                return Err(if is_unproved { NoGuest::Unproved } else { NoGuest::Noise });
+            }
         };
         let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let fingerprint = certificate.map(|certificate| ShortHex::of(&sha256(certificate)));
-        Some((stream, fingerprint))
+        Ok((stream, fingerprint))
     }
+}
+
+/// Why somebody is not let in.
+pub(super) enum NoGuest {
+    /// They have shown no certificate, or one that proves nothing.
+    Unproved,
+    /// They have not finished, or speak no TLS that we do.
+    Noise,
+}
+
+fn is_about_their_certificate(error: &std::io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    matches!(cause, Some(rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_)))
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, &'static str> {

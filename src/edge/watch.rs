@@ -151,7 +151,12 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(context)
+        let poll = Pin::new(&mut self.io).poll_flush(context);
+        // TLS takes what is written into memory at once; that it goes nowhere shows here.
+        if poll.is_pending() || self.progress.blocked_at().is_some() {
+            self.progress.written(&poll);
+        }
+        poll
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

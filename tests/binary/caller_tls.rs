@@ -135,6 +135,12 @@ fn t3_a_client_certificate_is_asked_for_and_named_in_the_audit_trail() {
         }
     }
     assert_eq!(vendor.asked(), 0);
+    let refused = r#"sidemint_refused_requests_total{code="caller_unauthenticated"}"#;
+    assert_eq!(sidecar.metric(refused), 8.0, "each is counted");
+    sidecar.process.err.find("each is a line of the trail", |text| {
+        let refused = text.lines().filter(|line| line.contains("\"caller_unauthenticated\"")).count();
+        (refused == 8).then_some(())
+    });
     let (app, other) = (clients.client("app"), clients.client("other"));
     let versions: [&[&'static rustls::SupportedProtocolVersion]; 2] = [&[&TLS12], &[&TLS13]];
     for issued in [&app, &other] {

@@ -213,7 +213,7 @@ async fn a_reload_closes_it() {
     let stage = warm().await;
     ask(&stage, &[]).await.token();
     let text = Setup::default().yaml(&stage.vendor);
-    let config = sidemint::config::from_text(&text, &stage.setup.variables(&stage.vendor)).expect("a valid config");
+    let config = stage.parsed(&text);
     stage.app.reload(config).await.expect("the new config is taken");
     refused("closed", &ask(&stage, &[]).await, 404, "not_found");
 }

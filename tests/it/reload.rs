@@ -1,11 +1,9 @@
 //! A new config in place of the old one, while it runs.
 
-use crate::support::{DASHBOARD, ORDERS, Setup, Stage, claim, emulator};
+use crate::support::{DASHBOARD, ORDERS, Setup, Stage, claim, emulator, file_with};
 
 async fn reload(stage: &Stage, text: &str) -> Result<(), String> {
-    crate::support::secrecy::said::config(text);
-    let config = sidemint::config::from_text(text, &stage.setup.variables(&stage.vendor)).expect("a valid config");
-    stage.app.reload(config).await
+    stage.app.reload(stage.parsed(text)).await
 }
 
 #[tokio::test]
@@ -78,4 +76,29 @@ async fn a_reload_gives_no_fresh_load_limit() {
     let text = stage.setup.clone().server("max_body: 2KiB").yaml(&stage.vendor);
     reload(&stage, &text).await.expect("the new config is taken");
     assert_eq!(stage.load("v-3", "emea").await.refusal(), (429, "load_limited".to_owned()));
+}
+
+/// The sockets that are open stay what they are until a restart, and so does what their callers are asked for.
+#[tokio::test]
+async fn t3_a_reload_opens_no_socket_wider_than_it_was() {
+    let (secret, _folder) = file_with("dose-canary-caller-secret");
+    let guarded = Setup::default().server(&format!("caller_token_file: {}", secret.display()));
+    let stage = guarded.clone().start().await;
+    let other = guarded.yaml(&stage.vendor).replace("127.0.0.1:0", "127.0.0.2:0");
+    let open = Setup::default().yaml(&stage.vendor);
+    for weaker in [
+        open.replacen("127.0.0.1:0", "127.0.0.2:0", 1),
+        open.replacen("listen: 127.0.0.1:0", "listen: ['127.0.0.1:0', 'unix:/nowhere/api.sock']", 1),
+        open.replacen("listen: 127.0.0.1:0", "listen: 127.0.0.2:0, require_header: false", 1),
+    ] {
+        let refused = reload(&stage, &weaker).await.expect_err("sockets and proof change in two steps");
+        assert!(refused.contains("restart"), "{refused}");
+        assert_eq!(stage.renew("v-1", "emea").await.refusal(), (401, "caller_unauthenticated".to_owned()));
+    }
+    reload(&stage, &other).await.expect("sockets that come with the next start");
+    assert_eq!(stage.renew("v-1", "emea").await.refusal(), (401, "caller_unauthenticated".to_owned()));
+    // In two steps one may: nothing but the proof changes then.
+    reload(&stage, &guarded.yaml(&stage.vendor)).await.expect("as it was");
+    reload(&stage, &open).await.expect("without the secret, on the same socket");
+    stage.renew("v-1", "emea").await.token();
 }

@@ -1,9 +1,10 @@
 //! `viewers`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::super::file::{self, At, IdPrivacy, OneOrMany, ViewerSource};
-use super::super::{Algorithm, Claim, Issuer, KeysFrom, SecretRef, Url};
+use super::super::{Algorithm, Claim, Embed, Issuer, Item, KeysFrom, Origin, Roles, SecretRef, Url, ViewerField};
 use super::{Problems, Section, secret_ref};
 
 /// Clocks that are further apart are to be mended, not allowed for.
@@ -156,4 +157,57 @@ fn claim(key: &str, given: &At<String>, section: &mut Section<'_>) -> Option<Cla
         return None;
     }
     Some(Claim::Pointer(text.clone()))
+}
+
+/// What an embed takes from the viewer must be in the viewer's token: else nobody could ever be shown it.
+pub(super) fn check_embed(issuer: &Issuer, embed: &Embed, place: (u64, u64), problems: &mut Problems) {
+    let lacks =
+        |claim: &str| format!("takes what viewers.jwt.{claim} would name from the viewer, and that is not given");
+    let mut missing = BTreeSet::new();
+    for need in needs(embed) {
+        match need {
+            Need::Value if issuer.value.is_none() => missing.insert(lacks("value_claim")),
+            Need::Roles if issuer.roles.is_none() => missing.insert(lacks("roles_claim")),
+            Need::Attribute(name) if !issuer.attributes.contains_key(name) => {
+                missing.insert(lacks(&format!("attribute_claims.{name}")))
+            }
+            _ => false,
+        };
+    }
+    missing.into_iter().for_each(|message| problems.add(Some(place), &format!("embeds.{}", embed.name), message));
+}
+
+/// What is needed of a viewer besides the id.
+enum Need<'a> {
+    Value,
+    Roles,
+    Attribute(&'a str),
+}
+
+fn needs(embed: &Embed) -> Vec<Need<'_>> {
+    let of_field = |field: ViewerField| (field == ViewerField::Value).then_some(Need::Value);
+    match &embed.item {
+        // A dashboard may well do without a filter.
+        Item::Databricks { .. } => Vec::new(),
+        Item::PowerBi(item) => item
+            .rls
+            .iter()
+            .flat_map(|rls| {
+                let roles = matches!(rls.roles, Roles::OfViewer { .. }).then_some(Need::Roles);
+                of_field(rls.username).into_iter().chain(rls.custom_data.and_then(of_field)).chain(roles)
+            })
+            .collect(),
+        Item::BoldBi(item) => {
+            let user = item.group_access.as_ref().and_then(|access| of_field(access.user));
+            let fields = of_field(item.email).into_iter().chain(user);
+            fields
+                .chain(item.parameters().filter_map(|parameter| match &parameter.value {
+                    Origin::Value => Some(Need::Value),
+                    Origin::Roles => Some(Need::Roles),
+                    Origin::Attribute(name) => Some(Need::Attribute(name)),
+                    Origin::Id | Origin::Fixed(_) => None,
+                }))
+                .collect()
+        }
+    }
 }

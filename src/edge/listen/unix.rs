@@ -61,7 +61,12 @@ fn make_room(path: &Path, asked: &UnixSocket) -> Result<(), String> {
     if found.st_uid != geteuid().as_raw() && asked.owner != Some(found.st_uid) {
         return Err(format!("there is a socket of another user (uid {})", found.st_uid));
     }
-    match knock(path) {
+    let mut answer = knock(path);
+    if answer.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+        // A process that was killed may have left it closed, or closed to us: it is ours to open.
+        answer = unlock(path, identity(&found)).and_then(|()| knock(path));
+    }
+    match answer {
         Ok(()) => Err("it is in use: somebody answers there".to_owned()),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => remove(path, identity(&found)),
         Err(error) => Err(format!("it may be in use: {error}")),
@@ -73,6 +78,15 @@ fn knock(path: &Path) -> io::Result<()> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.connect(&SockAddr::unix(path)?)
+}
+
+/// Lets us write to a file that is still the one that was looked at.
+fn unlock(path: &Path, then: Identity) -> io::Result<()> {
+    let handle = handle_of(path)?;
+    if identity(&fstat(&handle)?) != then {
+        return Err(io::Error::other("another file was put in its place"));
+    }
+    chmod_by(&handle, Mode::RUSR | Mode::WUSR)
 }
 
 /// Binds, with a file that nobody may open. Linux gives the file the mode that the socket itself has, less the umask;
@@ -89,14 +103,18 @@ fn handle_of(path: &Path) -> io::Result<OwnedFd> {
     Ok(open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-/// Gives the file its owner and group, and the mode last: it is meant for them.
+/// Gives the file its mode, owner and group. Who gives a file away may not change it any more, and nobody can connect yet.
 fn open_up(handle: &OwnedFd, asked: &UnixSocket) -> io::Result<()> {
+    chmod_by(handle, Mode::from_raw_mode(asked.mode))?;
     let (owner, group) = (asked.owner.map(Uid::from_raw), asked.group.map(Gid::from_raw));
     if owner.is_some() || group.is_some() {
         chownat(handle, "", owner, group, AtFlags::EMPTY_PATH)?;
     }
-    // A handle that only names a file is changed in this way alone (open(2), O_PATH).
-    let mode = Mode::from_raw_mode(asked.mode);
+    Ok(())
+}
+
+/// A handle that only names a file is changed in this way alone (open(2), O_PATH).
+fn chmod_by(handle: &OwnedFd, mode: Mode) -> io::Result<()> {
     Ok(chmod(format!("/proc/self/fd/{}", handle.as_raw_fd()), mode)?)
 }
 

@@ -1,7 +1,6 @@
 //! What tells two tokens apart: each value that is minted into one, and nothing else.
 
 use serde_json::{Value, json};
-use sidemint::config;
 
 use super::scene::{ALL_REGIONS, BoldBi, READER, REGION, VIEWER, asked, bodies, calls, dashboard, regions, set};
 use crate::support::{Reply, Stage, claims, joined};
@@ -136,7 +135,7 @@ async fn row_b7_no_order_in_the_ask_makes_another_token() {
 
 async fn reload(stage: &Stage, scene: &BoldBi) {
     let text = scene.yaml(&stage.vendor);
-    let config = config::from_text(&text, &stage.setup.variables(&stage.vendor)).expect("a valid config");
+    let config = stage.parsed(&text);
     stage.app.reload(config).await.expect("the new config is taken");
 }
 

@@ -1,7 +1,6 @@
 //! While it runs: loads, a new config, and what operators see.
 
 use serde_json::json;
-use sidemint::config;
 
 use super::scene::{PowerBi, calls, opened, plain, secured};
 use crate::support::{Stage, joined};
@@ -38,7 +37,7 @@ async fn loads_are_limited_where_the_config_says_so() {
 
 async fn reload(stage: &Stage, scene: &PowerBi) {
     let text = scene.yaml(&stage.vendor);
-    let config = config::from_text(&text, &stage.setup.variables(&stage.vendor)).expect("a valid config");
+    let config = stage.parsed(&text);
     stage.app.reload(config).await.expect("the new config is taken");
 }
 

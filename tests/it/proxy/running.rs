@@ -67,7 +67,7 @@ async fn the_status_page_shows_routes_and_their_failures() {
 
 fn parsed(stage: &Stage, route: &Route, target: &str) -> config::Config {
     let text = route.setup(target).yaml(&stage.vendor);
-    config::from_text(&text, &stage.setup.variables(&stage.vendor)).expect("a valid config")
+    stage.parsed(&text)
 }
 
 #[tokio::test]

@@ -157,10 +157,9 @@ async fn t10_a_body_that_names_two_is_none() {
     ] {
         refused(&scene, &scene.ask_raw(&token, body).await, INVALID, body).await;
     }
-    let path = format!("{TOKEN}?purpose=renew");
     let bearer = format!("Bearer {token}");
     let form = [PROOF, ("authorization", bearer.as_str()), ("content-type", "application/x-www-form-urlencoded")];
-    let reply = scene.send("POST", &path, &form, "viewer_id=bob").await;
+    let reply = scene.send("POST", TOKEN, &form, "viewer_id=bob").await;
     refused(&scene, &reply, (415, "unsupported_media_type"), "a form").await;
     for path in ["/v1/embeds/sales/token/bob", "/v1/embeds/sales/token;viewer_id=bob", "/v1/embeds/sales/bob/token"] {
         let reply = scene.send("GET", path, &[PROOF, ("authorization", &bearer)], "").await;

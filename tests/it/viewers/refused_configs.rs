@@ -200,3 +200,43 @@ fn keys_of_the_config_that_are_none() {
     }
     assert!(!said(&with("issuer: 'https://other.example.com'")).is_empty(), "twice");
 }
+
+/// An embed that takes from the viewer what no claim brings could be shown to nobody.
+#[test]
+fn what_an_embed_takes_from_the_viewer_has_a_claim() {
+    let said = |jwt: &str, embed: &str| {
+        let text = format!(
+            "viewers: {{source: jwt, jwt: {{{}}}}}\n\
+             upstreams:\n  pbi: {{kind: powerbi, tenant_id: 72f988bf-86f1-41af-91ab-2d7cd011db47, auth: {{client_id: c, client_secret_env: S}}}}\n  \
+             bold: {{kind: boldbi, url: 'https://bi.example.com/bi', site: site1, auth: {{embed_secret_env: S}}}}\n\
+             embeds:\n  it: {{{embed}}}\n",
+            with(jwt)
+        );
+        match config::from_text(&text, &Environment::from([("S", "dose0")])) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.iter().map(ToString::to_string).collect(),
+        }
+    };
+    let report = "upstream: pbi, workspace_id: f6d5c4b3-a291-4807-b6e5-d4c3b2a19087, \
+                  report_id: b0a19283-7465-4f5e-8d4c-3b2a19087f6e";
+    let board = "upstream: bold, dashboard_id: c5bab292-0ee6-4ee7-9dfa-d6b3cffed7ff";
+    for (embed, jwt, claim) in [
+        (format!("{report}, rls: {{username: viewer.value, roles: [A]}}"), "value_claim: region", "value_claim"),
+        (
+            format!("{report}, rls: {{username: viewer.id, roles: viewer.roles, allowed_roles: [A]}}"),
+            "roles_claim: groups",
+            "roles_claim",
+        ),
+        (format!("{board}, email: viewer.value"), "value_claim: email", "value_claim"),
+        (format!("{board}, custom_attributes: {{a: viewer.roles}}"), "roles_claim: groups", "roles_claim"),
+        (
+            format!("{board}, custom_attributes: {{a: viewer.attributes.area}}"),
+            "attribute_claims: {area: region}",
+            "attribute_claims.area",
+        ),
+    ] {
+        let lines = said("clock_skew: 1s", &embed);
+        assert!(lines.iter().any(|line| line.contains("embeds.it") && line.contains(claim)), "{embed}: {lines:?}");
+        assert_eq!(said(jwt, &embed), Vec::<String>::new(), "{embed}");
+    }
+}

@@ -179,3 +179,16 @@ async fn the_start_waits_for_the_keys_and_not_for_ever() {
     scene.issuer.listen();
     within(ms(40_000), "it is whole", async || scene.admin("/startupz").await.text() == "started\n").await;
 }
+
+/// A change of what claims mean is no reason to be without keys while the issuer is away.
+#[tokio::test]
+async fn keys_in_hand_outlive_a_change_of_claims() {
+    let scene = Scene::new().await;
+    scene.issuer.keys(Answer::status(503));
+    let gate = Gate::default().jwt("value_claim: region, clock_skew: 30s");
+    let text = gate.setup_for(&scene.issuer).yaml(&scene.stage.vendor);
+    let config = scene.stage.parsed(&text);
+    scene.stage.app.reload(config).await.expect("the new config is taken");
+    assert_eq!(scene.stage.admin("/readyz").await.status, 200);
+    assert_eq!(scene.get(&scene.token().text()).await.status, 200, "by the keys in hand");
+}

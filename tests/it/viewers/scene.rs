@@ -7,7 +7,6 @@ use http::Request;
 use http_body_util::Full;
 use serde_json::{Value, json};
 use sidemint::app::App;
-use sidemint::config;
 
 use crate::issuer::{AUDIENCE, Issuer, Token, rsa};
 use crate::support::{Client, Reply, Setup, Stage, emulator, until};
@@ -160,9 +159,7 @@ impl Scene {
     pub async fn another(&self, gate: &Gate) -> Another {
         let text = gate.setup_for(&self.issuer).yaml(&self.stage.vendor);
         let environment = self.gate.setup.variables(&self.stage.vendor);
-        let config = config::from_text(&text, &environment);
-        let config = config.unwrap_or_else(|problems| panic!("{problems:?} in\n{text}"));
-        let app = App::start(config, environment).await.expect("free ports and a readable secret");
+        let app = App::start(self.stage.parsed(&text), environment).await.expect("free ports and a readable secret");
         Another { app, client: self.stage.client.clone() }
     }
 }
