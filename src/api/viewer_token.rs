@@ -17,11 +17,11 @@ use crate::edge::{Answer, Request, Response, body, respond};
 use crate::lease::{How, Policy};
 use crate::limit::Turn;
 use crate::model::secret::ShortHex;
-use crate::model::{Code, Fault, Moment, Peer, Viewer};
+use crate::model::{Code, Fault, Moment, Peer};
 use crate::telemetry::audit::{Entry, Subject};
 use crate::telemetry::metrics::{Label, Outcome};
 use crate::tokens::{Asked, Served, check};
-use ask::{Ask, InHeaders, Purpose};
+use ask::{Ask, InHeaders, Proved, Purpose};
 use reply::Timing;
 pub use show::Show;
 
@@ -73,8 +73,8 @@ pub(super) fn handle(
     let form = if form == Form::Json && wants_plain_text(&request) { Form::Plain } else { form };
     let visit = Visit { site, snapshot, show, begin, peer, form };
     let own = || (Arc::clone(site), Arc::clone(snapshot), Arc::clone(show));
-    let owned = own();
     let later = |request: Request| {
+        let owned = own();
         Answer::later(async move {
             let (site, snapshot, show) = &owned;
             let visit = Visit { site, snapshot, show, begin, peer, form };
@@ -86,7 +86,7 @@ pub(super) fn handle(
     }
     let proved = match snapshot.issuer.as_ref().map(|issuer| issuer.at_hand(request.headers())) {
         None => Ok(None),
-        Some(Some(proved)) => proved.map(Some),
+        Some(Some(proved)) => proved.map(|viewer| Some(Box::new(viewer))),
         Some(None) => return later(request),
     };
     let ask = match proved.map_err(Unread::from).and_then(|proved| of_get(&request, proved)) {
@@ -118,7 +118,7 @@ impl From<Fault> for Unread {
     }
 }
 
-fn of_get(request: &Request, proved: Option<Viewer>) -> Result<Ask, Unread> {
+fn of_get(request: &Request, proved: Proved) -> Result<Ask, Unread> {
     let viewer = proved.as_ref().map(|viewer| viewer.id.clone());
     ask::of_get(request, proved).map_err(|fault| Unread { viewer, fault })
 }
@@ -145,7 +145,8 @@ impl Visit<'_> {
     async fn read(&self, request: Request) -> Result<Ask, Unread> {
         let proved = match &self.snapshot.issuer {
             None => None,
-            Some(issuer) => Some(issuer.viewer(request.headers()).await?),
+            // Boxed, so that the future is no larger for those who have no issuer.
+            Some(issuer) => Some(Box::new(Box::pin(issuer.viewer(request.headers())).await?)),
         };
         if request.method() == Method::GET {
             return of_get(&request, proved);
@@ -292,7 +293,7 @@ pub fn render_hit(show: &Show, served: Served, now: Moment) -> Response {
     reply::render(show, &HandOut { served, timing }, now, Form::Json)
 }
 
-async fn read(snapshot: &Snapshot, request: Request, proved: Option<Viewer>) -> Result<Ask, Fault> {
+async fn read(snapshot: &Snapshot, request: Request, proved: Proved) -> Result<Ask, Fault> {
     let server = &snapshot.config.server;
     let (head, incoming) = request.into_parts();
     ask::check_headers(&head.headers, InHeaders::Nothing)?;

@@ -23,6 +23,10 @@ pub(super) struct Ask {
     pub(super) min_ttl: Option<Duration>,
 }
 
+/// The viewer whom a token of theirs proves, where callers do not name one. Boxed: it is passed on by every request, and
+/// mostly there is none.
+pub(super) type Proved = Option<Box<Viewer>>;
+
 /// What the token is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -72,7 +76,7 @@ pub(super) fn check_headers(headers: &HeaderMap, allowed: InHeaders) -> Result<(
 
 /// Reads the body of a POST. Who the viewer is may be known already (`proved`); then it need not be said again, and
 /// nobody else may be named.
-pub(super) fn from_json(json: &[u8], proved: Option<Viewer>) -> Result<Ask, Fault> {
+pub(super) fn from_json(json: &[u8], proved: Proved) -> Result<Ask, Fault> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Body {
@@ -104,7 +108,7 @@ struct Named {
 
 impl Named {
     /// The viewer: as named, where the caller's word is what counts; as proved, where it is not.
-    fn settled(self, proved: Option<Viewer>) -> Result<Viewer, Fault> {
+    fn settled(self, proved: Proved) -> Result<Viewer, Fault> {
         let (id, value) = (self.id, self.value);
         // Serializers write `null` for what is not there.
         let (roles, attributes) = (self.roles, self.attributes.map(|texts| texts.0));
@@ -118,7 +122,7 @@ impl Named {
             && value.is_none_or(|value| proved.value.as_ref() == Some(&value))
             && roles.is_none_or(|roles| set(&roles) == set(&proved.roles))
             && attributes.is_none_or(|attributes| attributes == proved.attributes);
-        if agrees { Ok(proved) } else { Err(mismatch()) }
+        if agrees { Ok(*proved) } else { Err(mismatch()) }
     }
 }
 
@@ -131,7 +135,7 @@ fn mismatch() -> Fault {
 }
 
 /// Reads a GET, which has no body: what is not read could be taken for the next request.
-pub(super) fn of_get(request: &Request, proved: Option<Viewer>) -> Result<Ask, Fault> {
+pub(super) fn of_get(request: &Request, proved: Proved) -> Result<Ask, Fault> {
     body::none(request.body())?;
     check_headers(request.headers(), InHeaders::Value)?;
     from_query(request.uri().query().unwrap_or_default(), request.headers(), proved)
@@ -139,7 +143,7 @@ pub(super) fn of_get(request: &Request, proved: Option<Viewer>) -> Result<Ask, F
 
 /// Reads the query of a GET, and the viewer's value from its header: values may be personal and do
 /// not belong into URLs, which end up in logs.
-pub(super) fn from_query(query: &str, headers: &HeaderMap, proved: Option<Viewer>) -> Result<Ask, Fault> {
+pub(super) fn from_query(query: &str, headers: &HeaderMap, proved: Proved) -> Result<Ask, Fault> {
     let (id, purpose) = parameters(query)?;
     if id.is_none() && proved.is_none() {
         return Err(invalid("viewer_id is missing"));
@@ -150,12 +154,7 @@ pub(super) fn from_query(query: &str, headers: &HeaderMap, proved: Option<Viewer
 }
 
 /// Reads a viewer who is named in a header as a whole, in JSON.
-pub(super) fn from_viewer_header(
-    json: &str,
-    query: &str,
-    headers: &HeaderMap,
-    proved: Option<Viewer>,
-) -> Result<Ask, Fault> {
+pub(super) fn from_viewer_header(json: &str, query: &str, headers: &HeaderMap, proved: Proved) -> Result<Ask, Fault> {
     let (id, purpose) = parameters(query)?;
     if id.is_some() || headers.contains_key(&VIEWER_VALUE) {
         return Err(invalid("the viewer is named twice: by Sidemint-Viewer, and by viewer_id or its value"));
@@ -289,7 +288,7 @@ mod tests {
             roles: vec!["A".into(), "B".into()],
             attributes: [("region".into(), "emea".into())].into(),
         };
-        let ask = |viewer: &str| from_json(format!(r#"{{"viewer":{viewer}}}"#).as_bytes(), Some(ann()));
+        let ask = |viewer: &str| from_json(format!(r#"{{"viewer":{viewer}}}"#).as_bytes(), Some(Box::new(ann())));
         for agreeing in [
             "null",
             "{}",
@@ -299,7 +298,7 @@ mod tests {
         ] {
             assert!(ask(agreeing).ok().unwrap().viewer == ann(), "{agreeing}");
         }
-        assert!(from_json(b"{}", Some(ann())).ok().unwrap().viewer == ann());
+        assert!(from_json(b"{}", Some(Box::new(ann()))).ok().unwrap().viewer == ann());
         for other in [
             r#"{"id":"bob"}"#,
             r#"{"id":""}"#,
@@ -315,7 +314,7 @@ mod tests {
         ] {
             assert_eq!(ask(other).err().unwrap().code(), Code::ViewerMismatch, "{other}");
         }
-        let query = |query: &str| from_query(query, &HeaderMap::new(), Some(ann())).map(|ask| ask.viewer.id);
+        let query = |query: &str| from_query(query, &HeaderMap::new(), Some(Box::new(ann()))).map(|ask| ask.viewer.id);
         assert_eq!(query("").ok().unwrap(), "ann");
         assert_eq!(query("viewer_id=bob").unwrap_err().code(), Code::ViewerMismatch);
     }

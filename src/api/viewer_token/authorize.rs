@@ -3,22 +3,17 @@
 
 use http::{HeaderMap, HeaderName};
 
-use super::ask::{self, Ask, InHeaders};
+use super::ask::{self, Ask, InHeaders, Proved};
 use super::{Show, Snapshot};
 use crate::config::Item;
 use crate::edge::{Request, body};
-use crate::model::{Code, Fault, Viewer};
+use crate::model::{Code, Fault};
 use crate::vendor::bold_bi::check_posted;
 
 static VIEWER: HeaderName = HeaderName::from_static("sidemint-viewer");
 
 /// Reads what was asked, and sees to it that the browser asks for nothing else.
-pub(super) async fn read(
-    snapshot: &Snapshot,
-    show: &Show,
-    request: Request,
-    proved: Option<Viewer>,
-) -> Result<Ask, Fault> {
+pub(super) async fn read(snapshot: &Snapshot, show: &Show, request: Request, proved: Proved) -> Result<Ask, Fault> {
     let Item::BoldBi(item) = &show.embed.config.item else {
         return Err(Fault::new(Code::NotFound, "this embed is not of Bold BI"));
     };
@@ -31,7 +26,7 @@ pub(super) async fn read(
 }
 
 /// The viewer: `viewer_id` in the URL with the value in its header, or all of the viewer in one header.
-fn from_head(query: &str, headers: &HeaderMap, proved: Option<Viewer>) -> Result<Ask, Fault> {
+fn from_head(query: &str, headers: &HeaderMap, proved: Proved) -> Result<Ask, Fault> {
     ask::check_headers(headers, InHeaders::ValueOrViewer)?;
     match ask::header_text(headers, &VIEWER)? {
         None => ask::from_query(query, headers, proved),
