@@ -19,9 +19,10 @@ use support::vendor::Vendor;
 
 /// What a hit may take before this bench fails: what it took when this was last lowered, and five
 /// per cent, of which two are noise. Lower it with every gain; never raise it in silence.
-/// That of GETs was 18,500 before there were routes.
+/// That of GETs was 18,500 before there were routes; that of POSTs 26,500 before callers came by sockets and over TLS, and
+/// viewers with tokens.
 const GET_GATE: u64 = 18_900;
-const POST_GATE: u64 = 26_500;
+const POST_GATE: u64 = 27_100;
 /// The same for a request through a route, by the length of the body that comes back.
 const PROXY_GATES: [(usize, u64); 2] = [(1 << 10, 40_000), (100 << 10, 47_000)];
 /// What a request through a route should take at 1 KiB: what a prototype took with an own pool of connections, and
