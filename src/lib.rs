@@ -44,7 +44,8 @@
 //!    one lazily armed timer watches its heads.
 //! 2. [`api::handle`] takes the [`api::Snapshot`] of the config, and
 //!    [`edge::guard`] refuses what a browser, a forged request or a proxy gives away.
-//! 3. The path names an embed; the body or query becomes a [`model::Viewer`], or is refused.
+//! 3. The path names an embed; the body or query becomes a [`model::Viewer`], or is refused. Where an
+//!    [`identity::Issuer`] vouches for viewers, its signature says who it is, and the request nobody else.
 //! 4. [`tokens::ViewerTokens::token`] builds the structural key in a buffer of the thread and looks
 //!    it up in moka. A hit takes one short lock and copies; a ripe hit also starts a renewal. What
 //!    needs no waiting is an [`edge::Answer::Ready`]: no future is made for it.
