@@ -151,7 +151,7 @@ fn t3_a_client_certificate_is_asked_for_and_named_in_the_audit_trail() {
             }
         }
     }
-    let lines = callers(&sidecar, 8);
+    let lines = callers(&sidecar, 16).split_off(8);
     let shown: Vec<_> = lines.iter().map(|line| line["caller_certificate"].as_str().unwrap_or("-")).collect();
     let expected = [[app.fingerprint.as_str(); 4], [other.fingerprint.as_str(); 4]].concat();
     assert_eq!(shown, expected);
