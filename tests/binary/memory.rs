@@ -73,7 +73,7 @@ fn as_nobody(files: &Files) -> Process {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("our own file");
     };
     let binary = files.path("sidemint");
-    std::fs::copy(env!("CARGO_BIN_EXE_sidemint"), &binary).expect("the binary can be copied");
+    crate::support::copy_program(&binary);
     // A core would be written where the process stands.
     open(&files.path(""), 0o777);
     open(&binary, 0o755);

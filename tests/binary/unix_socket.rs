@@ -84,7 +84,7 @@ fn request(target: &str) -> String {
 fn token_as(uid: u32, sidecar: &Socketed) -> Ended {
     let binary = sidecar.files.path("sidemint");
     if !binary.exists() {
-        std::fs::copy(env!("CARGO_BIN_EXE_sidemint"), &binary).expect("the binary can be copied");
+        crate::support::copy_program(&binary);
         for path in [&binary, &sidecar.files.path("")] {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("our own file");
         }

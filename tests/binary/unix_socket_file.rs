@@ -60,7 +60,7 @@ fn t6_another_user_than_root_makes_the_same_file() {
     let vendor = Vendor::start();
     let (files, path) = files(&vendor, "unix_socket: {mode: \"0640\"}");
     let binary = files.path("sidemint");
-    std::fs::copy(env!("CARGO_BIN_EXE_sidemint"), &binary).expect("the binary can be copied");
+    crate::support::copy_program(&binary);
     for (name, mode) in [("", 0o777), ("sidemint", 0o755), ("secret", 0o644)] {
         let mode = std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(files.path(name), mode).expect("our own file");

@@ -15,7 +15,7 @@ pub mod sidecar;
 pub mod vendor;
 
 pub use config::Settings;
-pub use process::{Process, run};
+pub use process::{Process, copy_program, run};
 pub use sidecar::Sidecar;
 pub use vendor::Vendor;
 

@@ -57,6 +57,13 @@ struct Said {
     ended: bool,
 }
 
+/// Copies the program to where other users may run it. By another process: while a file is open for writing here, a
+/// child of another test may be given it, too, and then it cannot be run.
+pub fn copy_program(to: &std::path::Path) {
+    let copied = Command::new("cp").arg(BINARY).arg(to).status();
+    assert!(copied.is_ok_and(|status| status.success()), "the program can be copied");
+}
+
 /// Runs a command of sidemint to its end, with these variables and no others.
 pub fn run<'a>(arguments: &[impl AsRef<str>], variables: impl IntoIterator<Item = (&'a str, String)>) -> Ended {
     Process::start(arguments, variables).end(PATIENCE)
