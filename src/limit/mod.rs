@@ -1,8 +1,11 @@
 //! How fast dashboards may start to load: the vendor's "20 per second" belongs to a workspace, so
 //! all upstreams of one host share one [`Limiter`].
 //!
-//! [`window`] is the strict gate, [`queue`] the fair order of those who wait.
+//! [`window`] is the strict gate of one process and [`fleet`] that of all replicas, [`lanes`] the fair order of those
+//! who wait, [`queue`] where both meet.
 
+mod fleet;
+mod lanes;
 mod queue;
 mod window;
 
@@ -13,6 +16,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use governor::clock::Clock as GovernorClock;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::keyed::HashMapStateStore;
@@ -22,8 +26,8 @@ use crate::config::LoadLimit;
 use crate::lifecycle::Tasks;
 use crate::model::{Clock, Code, Fault};
 use crate::telemetry::metrics::{LoadMetrics, LoadRejection};
-use queue::Queue;
-use window::Ticks;
+use queue::{Gate, Queue, micros};
+use window::Window;
 
 /// One limit. Only loads come here; renewals never wait.
 pub struct Limiter {
@@ -38,15 +42,32 @@ pub struct Limiter {
     clock: Clock,
 }
 
+/// Our clock as governor wants it, so that tests move both.
+#[derive(Clone)]
+struct Ticks(Clock);
+
+impl GovernorClock for Ticks {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        self.0.boot().into()
+    }
+}
+
 /// Beyond so many viewers, those that have been quiet are forgotten.
 const MANY_VIEWERS: usize = 10_000;
 
 impl Limiter {
-    /// An idle limiter.
+    /// An idle limiter of this process alone.
     pub fn new(limit: LoadLimit, clock: Clock, tasks: Tasks) -> Limiter {
+        let gate = Gate::Own(Window::new(limit.per_second, micros(limit.window)));
+        Limiter::with(gate, limit, clock, tasks)
+    }
+
+    fn with(gate: Gate, limit: LoadLimit, clock: Clock, tasks: Tasks) -> Limiter {
         let per_viewer = Quota::per_second(NonZeroU32::new(limit.per_viewer_per_second).unwrap_or(NonZeroU32::MIN));
         Limiter {
-            queue: Queue::new(&limit, clock.clone(), tasks),
+            queue: Queue::new(&limit, gate, clock.clone(), tasks),
             per_viewer: RateLimiter::new(per_viewer, HashMapStateStore::default(), Ticks(clock.clone())),
             limit,
             hasher: std::hash::RandomState::new(),

@@ -1,62 +1,70 @@
-//! Who waits, in fair order: first come first served for each viewer, viewers in turn.
-//!
-//! governor's own `until_ready` wakes its waiters as in a lottery (46 % of pairs out of order,
-//! measured), so it only keeps the gate, and the order is ours.
+//! The gate and those before it.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::Notify;
 
+use super::fleet::{Ask, Member, Micros, Reply, Start};
+use super::lanes::Lanes;
 use super::window::Window;
 use crate::config::LoadLimit;
 use crate::lifecycle::Tasks;
 use crate::model::{Clock, Moment};
 use crate::telemetry::metrics::LoadMetrics;
 
-/// The gate and those before it.
+/// Who says when a load may start.
+pub(super) enum Gate {
+    /// This process alone.
+    Own(Window),
+    /// All replicas together.
+    Fleet(Box<Member>),
+}
+
+/// Who waits for one limit.
 pub(super) struct Queue {
     state: Mutex<State>,
     clock: Clock,
     tasks: Tasks,
+    /// Rung when there may be something to do, for who serves a gate of the fleet.
+    bell: Arc<Notify>,
+    limit: LoadLimit,
     starts: usize,
-    span: Duration,
-    max_wait: Duration,
-    max_waiting: usize,
 }
 
 struct State {
-    window: Window,
-    lanes: HashMap<u64, VecDeque<oneshot::Sender<()>>>,
-    /// Viewers with somebody in their lane, in the order in which they are served.
-    turn: VecDeque<u64>,
+    gate: Gate,
+    lanes: Lanes,
     /// When the gate opens next; in the past when nobody waits.
-    opens: Moment,
+    opens: Micros,
     /// Of those who still listen.
     waiting: usize,
     /// Whether a task serves the lanes.
     served: bool,
 }
 
+/// What the one who serves a gate of the fleet has to do.
+pub(super) struct Chores {
+    /// What to ask Redis now.
+    pub(super) ask: Option<Ask>,
+    /// How long there is nothing else.
+    pub(super) pause: Duration,
+    /// Whether the limit is that of the whole fleet.
+    pub(super) joined: bool,
+}
+
 impl Queue {
-    pub(super) fn new(limit: &LoadLimit, clock: Clock, tasks: Tasks) -> Arc<Queue> {
-        let state = State {
-            window: Window::new(limit.per_second, limit.window, clock.clone()),
-            lanes: HashMap::new(),
-            turn: VecDeque::new(),
-            opens: clock.now(),
-            waiting: 0,
-            served: false,
-        };
+    pub(super) fn new(limit: &LoadLimit, gate: Gate, clock: Clock, tasks: Tasks) -> Arc<Queue> {
+        // A gate of the fleet always has somebody who serves it.
+        let served = matches!(gate, Gate::Fleet(_));
+        let state = State { gate, lanes: Lanes::default(), opens: 0, waiting: 0, served };
         Arc::new(Queue {
             state: Mutex::new(state),
             clock,
             tasks,
-            starts: usize::try_from(limit.per_second).unwrap_or(usize::MAX),
-            span: limit.window,
-            max_wait: limit.max_wait,
-            max_waiting: limit.max_waiting,
+            bell: Arc::default(),
+            starts: usize::try_from(limit.per_second).unwrap_or(usize::MAX).max(1),
+            limit: limit.clone(),
         })
     }
 
@@ -66,30 +74,34 @@ impl Queue {
 
     /// Closes the gate for one window.
     pub(super) fn exhaust(&self) {
-        self.lock().window.exhaust();
+        let now = self.now();
+        if let Gate::Own(window) = &mut self.lock().gate {
+            window.exhaust(now);
+        }
     }
 
     /// Whether one more of this viewer could queue up behind those who wait and those who are
     /// `coming`; else how long it would have to wait.
     pub(super) fn room(&self, viewer: u64, coming: usize) -> Result<(), Duration> {
         let state = self.lock();
-        if state.waiting + coming >= self.max_waiting.max(self.starts) {
-            return Err(self.span);
+        if state.waiting + coming >= self.limit.max_waiting.max(self.starts) {
+            return Err(self.limit.window);
         }
-        self.admit(&state, state.ahead_of(viewer))
+        self.admit(&state, viewer)
     }
 
-    /// Starts at once, if nobody waits and the window allows it.
+    /// Starts at once, if nobody waits and the gate is open.
     pub(super) fn try_start(&self) -> bool {
+        let now = self.clock.now();
         let mut state = self.lock();
         // Whoever comes later must not pass those who wait.
         if state.waiting > 0 {
             return false;
         }
-        match state.window.start() {
-            Ok(()) => true,
-            Err(pause) => {
-                state.opens = self.clock.now().after(pause);
+        match state.start(now) {
+            Start::Now => true,
+            Start::At(opens) => {
+                state.opens = opens;
                 false
             }
         }
@@ -97,15 +109,10 @@ impl Queue {
 
     /// Waits for a start, at most `max_wait`. The error says when to ask again.
     pub(super) async fn wait(self: &Arc<Self>, viewer: u64, metrics: &LoadMetrics) -> Result<Duration, Duration> {
-        let (begin, started) = {
+        let (begin, called) = {
             let mut state = self.lock();
-            self.admit(&state, state.ahead_of(viewer))?;
-            let (sender, receiver) = oneshot::channel();
-            let lane = state.lanes.entry(viewer).or_default();
-            lane.push_back(sender);
-            if lane.len() == 1 {
-                state.turn.push_back(viewer);
-            }
+            self.admit(&state, viewer)?;
+            let receiver = state.lanes.join(viewer);
             state.waiting += 1;
             if !std::mem::replace(&mut state.served, true) {
                 let queue = Arc::clone(self);
@@ -114,46 +121,122 @@ impl Queue {
             (self.clock.now(), receiver)
         };
         let _seat = Seat::take(self, metrics);
-        match tokio::time::timeout(self.max_wait, started).await {
-            Ok(Ok(())) => Ok(self.clock.now().since(begin)),
+        self.bell.notify_one();
+        match tokio::time::timeout(self.limit.max_wait, called).await {
+            Ok(Ok(Ok(()))) => Ok(self.clock.now().since(begin)),
+            Ok(Ok(Err(after))) => Err(after.max(self.limit.window)),
             // Not reached in time, although the forecast was better: others came in between, fairly.
-            _ => Err(self.span),
+            _ => Err(self.limit.window),
         }
     }
 
-    /// A forecast for somebody with so many before them.
-    fn admit(&self, state: &State, before: usize) -> Result<(), Duration> {
-        let rounds = u32::try_from(before / self.starts.max(1)).unwrap_or(u32::MAX);
-        let forecast = state.opens.since(self.clock.now()) + self.span.saturating_mul(rounds);
-        if state.waiting >= self.max_waiting || forecast > self.max_wait {
-            return Err(forecast.max(self.span));
+    /// A forecast for one more of this viewer.
+    fn admit(&self, state: &State, viewer: u64) -> Result<(), Duration> {
+        let (now, before) = (self.now(), state.lanes.ahead_of(viewer));
+        let forecast = match &state.gate {
+            Gate::Own(_) => {
+                let rounds = u32::try_from(before / self.starts).unwrap_or(u32::MAX);
+                duration(state.opens - now) + self.limit.window.saturating_mul(rounds)
+            }
+            Gate::Fleet(member) => {
+                let max_wait = micros(self.limit.max_wait);
+                member.refuses(now, before, max_wait).map_or(Duration::ZERO, |wait| duration(wait.max(max_wait + 1)))
+            }
+        };
+        if state.waiting >= self.limit.max_waiting || forecast > self.limit.max_wait {
+            return Err(forecast.max(self.limit.window));
         }
         Ok(())
     }
 
-    /// Serves the lanes until all are empty.
+    /// Serves the lanes before a gate of our own, until all are empty.
     async fn serve(self: Arc<Self>) {
         loop {
             let pause = {
+                let now = self.clock.now();
                 let mut state = self.lock();
-                state.forget_the_gone();
-                if state.turn.is_empty() {
+                state.lanes.forget_the_gone();
+                if state.lanes.is_empty() {
                     state.served = false;
                     return;
                 }
-                match state.window.start() {
-                    Ok(()) => {
-                        state.call_next();
+                match state.start(now) {
+                    Start::Now => {
+                        state.lanes.call_next();
                         continue;
                     }
-                    Err(pause) => {
-                        state.opens = self.clock.now().after(pause);
-                        pause
+                    Start::At(opens) => {
+                        state.opens = opens;
+                        duration(opens - self.now())
                     }
                 }
             };
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Serves the lanes before a gate of the fleet as far as it is open. Nothing, if the gate is another one.
+    pub(super) fn work(&self) -> Option<Chores> {
+        let moment = self.clock.now();
+        let now = self.now();
+        let mut state = self.lock();
+        state.lanes.forget_the_gone();
+        let opens = loop {
+            if state.lanes.is_empty() {
+                break Micros::MAX;
+            }
+            match state.start(moment) {
+                Start::Now => state.lanes.call_next(),
+                Start::At(opens) => break opens,
+            };
+        };
+        let waiting = state.lanes.len();
+        let Gate::Fleet(member) = &mut state.gate else { return None };
+        let ask = member.call(now, waiting);
+        let pause = duration(member.next(waiting).min(opens).saturating_sub(now));
+        Some(Chores { ask, pause, joined: member.is_joined() })
+    }
+
+    /// Takes in what Redis said to a call, or that it said nothing.
+    pub(super) fn heard(&self, ask: &Ask, reply: Option<Reply>) {
+        let now = self.now();
+        let mut state = self.lock();
+        let State { gate, lanes, .. } = &mut *state;
+        let Gate::Fleet(member) = gate else { return };
+        let Some(reply) = reply else { return member.lost(ask, now) };
+        let Some(after) = member.answered(ask, now, reply) else { return };
+        // For so many there is no start in time. Of all viewers those go who want most.
+        lanes.forget_the_gone();
+        for _ in member.promised()..lanes.len() {
+            lanes.dismiss_one(duration(after));
+        }
+    }
+
+    /// What to tell the others at the end.
+    pub(super) fn farewell(&self) -> Option<Ask> {
+        let now = self.now();
+        match &mut self.lock().gate {
+            Gate::Own(_) => None,
+            Gate::Fleet(member) => member.farewell(now),
+        }
+    }
+
+    /// Whether it is known how loads start.
+    pub(super) fn is_settled(&self) -> bool {
+        let now = self.now();
+        match &self.lock().gate {
+            Gate::Own(_) => true,
+            Gate::Fleet(member) => member.is_settled(now),
+        }
+    }
+
+    /// What rings when there is something to do.
+    pub(super) fn bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.bell)
+    }
+
+    fn now(&self) -> Micros {
+        boot_micros(self.clock.now())
     }
 
     /// All changes under the lock leave a state that is consistent, so a panic spoils nothing.
@@ -163,38 +246,26 @@ impl Queue {
 }
 
 impl State {
-    /// Who would be served before one more of this viewer, with viewers in turn.
-    fn ahead_of(&self, viewer: u64) -> usize {
-        let own = self.lanes.get(&viewer).map_or(0, VecDeque::len);
-        let others = self.lanes.iter().filter(|(other, _)| **other != viewer);
-        own + others.map(|(_, lane)| lane.len().min(own + 1)).sum::<usize>()
-    }
-
-    /// Takes away those at the head of their lane who have hung up.
-    fn forget_the_gone(&mut self) {
-        self.lanes.retain(|_, lane| {
-            lane.retain(|waiter| !waiter.is_closed());
-            !lane.is_empty()
-        });
-        let lanes = &self.lanes;
-        self.turn.retain(|viewer| lanes.contains_key(viewer));
-    }
-
-    /// Gives a start that was just taken to the next who still listens.
-    fn call_next(&mut self) {
-        while let Some(viewer) = self.turn.pop_front() {
-            let Some(lane) = self.lanes.get_mut(&viewer) else { continue };
-            let called = lane.pop_front();
-            if lane.is_empty() {
-                self.lanes.remove(&viewer);
-            } else {
-                self.turn.push_back(viewer);
-            }
-            if called.is_some_and(|waiter| waiter.send(()).is_ok()) {
-                return;
-            }
+    fn start(&mut self, now: Moment) -> Start {
+        let at = boot_micros(now);
+        match &mut self.gate {
+            Gate::Own(window) => window.start(at).map_or_else(Start::At, |()| Start::Now),
+            Gate::Fleet(member) => member.start(at, now.wall / 1_000),
         }
     }
+}
+
+pub(super) fn boot_micros(now: Moment) -> Micros {
+    Micros::try_from(now.boot / 1_000).unwrap_or(Micros::MAX)
+}
+
+pub(super) fn micros(span: Duration) -> Micros {
+    Micros::try_from(span.as_micros()).unwrap_or(Micros::MAX)
+}
+
+/// Nothing for what is over.
+fn duration(span: Micros) -> Duration {
+    Duration::from_micros(u64::try_from(span).unwrap_or(0))
 }
 
 /// One who waits; leaving by any way, hanging up included, makes room.

@@ -1,63 +1,43 @@
-//! At most n starts in *any* half-open window.
+//! At most n starts in *any* half-open window, as a log of the last n.
 //!
-//! A plain governor quota of 20 per second admits 39 in one second (a full bucket and what refills
-//! meanwhile). n single-cell limiters of one window each, used in turn, are exactly a sliding log:
-//! the cell for start n+1 is the one that start 1 took, and it frees one window later.
+//! A plain quota of 20 per second (governor's, a token bucket's) admits 39 in one second: a full bucket and what refills
+//! meanwhile. Here start n+1 waits until start 1 is a whole window ago.
 
-use std::time::Duration;
+use std::collections::VecDeque;
 
-use governor::clock::Clock as GovernorClock;
-use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
-
-use crate::model::Clock;
-
-/// Our clock as governor wants it, so that tests move both.
-#[derive(Clone)]
-pub(super) struct Ticks(pub(super) Clock);
-
-impl GovernorClock for Ticks {
-    type Instant = Nanos;
-
-    fn now(&self) -> Nanos {
-        self.0.boot().into()
-    }
-}
-
-type Cell = RateLimiter<NotKeyed, InMemoryState, Ticks, NoOpMiddleware<Nanos>>;
-
-/// The cells, used in turn.
+/// The last starts. Times are in any one unit, by a clock that never steps back.
+#[derive(Debug)]
 pub(super) struct Window {
-    cells: Vec<Cell>,
-    next: usize,
-    ticks: Ticks,
+    starts: VecDeque<i64>,
+    most: usize,
+    span: i64,
 }
 
 impl Window {
-    pub(super) fn new(starts: u32, span: Duration, clock: Clock) -> Window {
-        let ticks = Ticks(clock);
-        // A span of zero is ruled out by the config; a second is the vendor's.
-        let quota = Quota::with_period(span).unwrap_or_else(|| Quota::per_second(std::num::NonZeroU32::MIN));
-        let cells = (0..starts).map(|_| RateLimiter::direct_with_clock(quota, ticks.clone())).collect();
-        Window { cells, next: 0, ticks }
+    pub(super) fn new(most: u32, span: i64) -> Window {
+        Window { starts: VecDeque::new(), most: usize::try_from(most.max(1)).unwrap_or(usize::MAX), span }
     }
 
     /// Takes every start of the present window.
-    pub(super) fn exhaust(&mut self) {
-        while self.start().is_ok() {}
+    pub(super) fn exhaust(&mut self, now: i64) {
+        while self.start(now).is_ok() {}
     }
 
-    /// Starts one, or says how long until the next may start.
-    pub(super) fn start(&mut self) -> Result<(), Duration> {
-        let Some(cell) = self.cells.get(self.next) else { return Ok(()) };
-        match cell.check() {
-            Ok(()) => {
-                self.next = (self.next + 1) % self.cells.len();
-                Ok(())
+    /// Starts one, or says when the next may start.
+    pub(super) fn start(&mut self, now: i64) -> Result<(), i64> {
+        if self.starts.len() == self.most {
+            let free = self.starts.front().map_or(now, |first| first + self.span);
+            if now < free {
+                return Err(free);
             }
-            Err(full) => Err(full.wait_time_from(self.ticks.now()).max(Duration::from_nanos(1))),
+            self.starts.pop_front();
         }
+        self.starts.push_back(now);
+        Ok(())
+    }
+
+    /// When there was the last start, if ever.
+    pub(super) fn last(&self) -> Option<i64> {
+        self.starts.back().copied()
     }
 }

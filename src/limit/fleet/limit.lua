@@ -1,0 +1,140 @@
+-- One workspace's limit, shared by all replicas: who is there, and when which load may start.
+--
+-- KEYS[1]  a hash that belongs to this script alone and expires when no replica calls any more.
+-- Returns  {now, status, epoch, void, open, rank, members, after, opens, start, ...}; times are microseconds by this
+--          server's clock. How it all fits together is told in mod.rs; numbers in capitals are the same there.
+local LATE, VALID, LEASE, SCAN, FORGET, KEEP = 100000, 200000, 400000, 100000, 20000000, 60000
+-- An epoch is an era of the log and, below this, how often the limit was cut down in it.
+local ERA = 4096
+local PROBED, TAKEN, TOO_LATE = 0, 1, 2
+
+local key, run, mode, id = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local sent, known, stepped = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1'
+local was, hint = tonumber(ARGV[7]), tonumber(ARGV[8])
+local want, held, lead = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local starts, span, max_wait = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
+local replicas = tonumber(ARGV[15])
+local own = 'm:' .. id
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+
+if mode == 'probe' then return {now, PROBED} end
+-- Whoever asked has given up: what came of it would never be used.
+if now - sent > LATE then return {now, TOO_LATE} end
+if mode == 'leave' then
+  if redis.call('HDEL', key, own) == 1 then redis.call('HSET', key, 'scan', 0) end
+  return {now, PROBED}
+end
+
+local h = redis.call('HMGET', key, 'run', 'epoch', 'void', 'open', 'seq', 'last', 'scan', 'missing', 'expect',
+  'until', 'count', 'tail', 'scanned', own)
+local function number(i) return tonumber(h[i] or 0) end
+local epoch, void, open, seq, scan = number(2), number(3), number(4), number(5), number(7)
+local missing, expect, doubt, count, tail = number(8), number(9), number(10), number(11), number(12)
+local scanned, mine = number(13), h[14]
+
+-- A new epoch: the log is lost (or a clock makes it worthless), so nothing starts before all that was promised is over.
+local new = not h[2] or h[1] ~= run or now < number(6) or (stepped and math.floor(known / ERA) == math.floor(epoch / ERA))
+if new then
+  redis.call('DEL', key)
+  mine, seq, tail, void, missing, scan = false, 0, 1, 0, 0, 0
+  -- Like no other there was: not even if this key is an old one of a backup, or the clock shows an hour once more.
+  epoch = tonumber(string.sub(redis.sha1hex(table.concat({run, id, now, sent, epoch, known}, ' ')), 1, 10), 16) * ERA
+  open = now + VALID + span
+  expect, doubt = math.max(count, was), now + FORGET
+  redis.call('HSET', key, 'run', run, 'epoch', epoch, 'void', 0, 'open', open, 'seq', 0, 'tail', 1)
+elseif now < doubt and was > expect then
+  expect, scan = was, 0
+end
+
+-- Who comes from elsewhere has starts behind it that are not in this log, and so is away until they have passed: unless
+-- it was never here.
+local rank, ready
+if mine then
+  rank, ready = string.match(mine, '^(%d+) %d+ (%d+)$')
+  rank, ready = tonumber(rank), tonumber(ready)
+end
+if mode == 'join' and (mine or was > 0 or now < doubt) then ready = now + span end
+if not mine or now >= scan then
+  local live, away, taken = 0, 0, {}
+  local told = now + VALID
+  if now >= (ready or now) then live = 1 else away = 1 end
+  local all = redis.call('HGETALL', key)
+  for i = 1, #all, 2 do
+    if string.sub(all[i], 1, 2) == 'm:' and all[i] ~= own then
+      local other, seen, since = string.match(all[i + 1], '^(%d+) (%d+) (%d+)$')
+      if now - seen > FORGET then
+        redis.call('HDEL', key, all[i])
+      else
+        taken[tonumber(other)] = true
+        if now - seen <= LEASE and now >= tonumber(since) then
+          live = live + 1
+        else
+          away = away + 1
+          -- If nobody called meanwhile, it may have been long enough on its own.
+          if scanned - seen <= LEASE then told = math.min(told, seen + LEASE + SCAN + VALID) end
+        end
+      end
+    end
+  end
+  if not mine then
+    rank = (hint >= 0 and not taken[hint]) and hint or 0
+    while taken[rank] do rank = rank + 1 end
+  end
+  if now >= doubt then expect = 0 end
+  -- Who is away may be on its share. Beyond the replicas that there are, nobody is: those were replaced.
+  local gone = math.max(0, math.min(replicas, math.max(live + away, expect)) - live)
+  if gone > missing and not new then
+    -- Until then all know of it; what was promised beyond that is void, and given out anew.
+    epoch, void = epoch + 1, told
+    while seq > 0 and tonumber(redis.call('HGET', key, 's' .. seq) or 0) > void do
+      redis.call('HDEL', key, 's' .. seq)
+      seq = seq - 1
+    end
+  end
+  missing, count, scan = gone, math.max(live + away, expect), now + SCAN
+  redis.call('HSET', key, 'epoch', epoch, 'void', void, 'seq', seq, 'missing', missing, 'count', count, 'scan', scan,
+    'scanned', now, 'expect', expect, 'until', doubt)
+end
+ready = ready or now
+redis.call('HSET', key, own, string.format('%.0f %.0f %.0f', rank, now, ready), 'last', now)
+redis.call('PEXPIRE', key, KEEP)
+
+open = math.max(open, ready)
+local reply = {now, TAKEN, epoch, void, open, rank, count, 0, 0}
+if want == 0 then return reply end
+-- The n-th start before one is at least a span earlier: so no span holds more than n.
+local share = math.floor(starts / replicas)
+-- Where a share is less than one, it is a turn now and then, and those of all who are away may come one after another.
+local most = starts - (share > 0 and missing * share or missing)
+local step = math.floor(span / starts)
+local turns = most < 1
+if turns then most = 1 end
+local earliest = math.max(now + lead, open)
+if seq > 0 then earliest = math.max(earliest, tonumber(redis.call('HGET', key, 's' .. seq) or 0)) end
+for _ = 1, want do
+  local start = earliest
+  local before = redis.call('HGET', key, 's' .. (seq + 1 - most))
+  if before then start = math.max(start, before + span) end
+  -- Nothing is left beside the turns of the others, but one's own is not theirs.
+  if turns then start = start + (rank * step - start) % (step * replicas) end
+  local wait = start - now - lead
+  -- Who holds much may look less far ahead, so that who holds nothing always finds room.
+  local refused = wait + held * span / (most * 8) - max_wait
+  if refused > 0 then
+    reply[8], reply[9] = wait, refused
+    break
+  end
+  if wait > 0 then held = held + 1 end
+  seq, earliest = seq + 1, start
+  redis.call('HSET', key, 's' .. seq, start)
+  reply[#reply + 1] = start
+end
+-- What is over for a whole span bears on nothing that may yet be given out.
+while tail < seq and tonumber(redis.call('HGET', key, 's' .. tail) or 0) <= now - span do
+  redis.call('HDEL', key, 's' .. tail)
+  tail = tail + 1
+end
+redis.call('HSET', key, 'seq', seq, 'tail', tail)
+return reply

@@ -1,0 +1,329 @@
+//! One replica's part in one limit, as a machine without clock or network: what it hears and when decides what it does.
+
+use std::collections::VecDeque;
+
+use super::clock::ServerClock;
+use super::script::{Ask, Micros, Mode, Reply, Taken, Terms};
+use super::share::Share;
+use super::{BEATS, LATE, LATENESS, LEASE, RETRY, SCAN, VALID};
+
+/// More promises than this are asked for in several calls, so that none holds up the others.
+const MOST_AT_ONCE: u32 = 250;
+/// So many answers in a row make an end of being apart: where each second call is lost, the share is the better limit.
+const ANSWERS: u32 = 3;
+
+/// A member, or one who would like to be one.
+#[derive(Debug)]
+pub(in crate::limit) struct Member {
+    terms: Terms,
+    stand: Stand,
+    server: Option<ServerClock>,
+    /// Starts in order.
+    promised: VecDeque<Promise>,
+    epoch: i64,
+    rank: Option<i64>,
+    turn: i64,
+    members: i64,
+    /// Whether the server's clock has stepped since the epoch began.
+    stepped: bool,
+    /// When the last call was sent that may have counted at the server.
+    counted: Option<Micros>,
+    /// The same before the call that is under way.
+    counted_before: Option<Micros>,
+    /// When the last call was sent that made us a member and was answered.
+    confirmed: Option<Micros>,
+    /// A call went wrong: before anything else, see whether there is an answer at all. A call that is lost on its way
+    /// back renews what others think of us, so without this we could never be sure to be thought silent.
+    doubtful: bool,
+    calling: bool,
+    last_call: Micros,
+    not_before: Micros,
+    /// Answers in a row.
+    answers: u32,
+    /// Nothing starts before.
+    open: Micros,
+    /// Until then nothing more would be promised.
+    full_until: Micros,
+    /// How long a call takes, by the last ones.
+    round_trip: Micros,
+    share: Share,
+}
+
+/// A start that nobody else has.
+#[derive(Clone, Copy, Debug)]
+struct Promise {
+    /// By the server's clock.
+    start: Micros,
+    /// By ours, as it was when this was promised: a step of the server's changes nothing.
+    at: Micros,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stand {
+    /// Not a member yet, since then.
+    Joining(Micros),
+    /// A member.
+    Joined,
+    /// On our own.
+    Apart,
+}
+
+/// Whether a load may start now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::limit) enum Start {
+    /// It does.
+    Now,
+    /// It may be worth to look again then.
+    At(Micros),
+}
+
+impl Member {
+    /// One who has yet to hear from the others. `turn` is its number among them as long as they have not said it.
+    pub(in crate::limit) fn new(terms: Terms, turn: i64, now: Micros) -> Member {
+        Member {
+            share: Share::new(&terms),
+            terms,
+            stand: Stand::Joining(now),
+            server: None,
+            promised: VecDeque::new(),
+            epoch: 0,
+            rank: None,
+            turn,
+            members: 0,
+            stepped: false,
+            counted: None,
+            counted_before: None,
+            open: now,
+            answers: 0,
+            confirmed: None,
+            doubtful: false,
+            calling: false,
+            last_call: now,
+            not_before: now,
+            full_until: now,
+            round_trip: 0,
+        }
+    }
+
+    /// Whether the limit is that of the whole fleet.
+    pub(in crate::limit) fn is_joined(&self) -> bool {
+        self.stand == Stand::Joined
+    }
+
+    /// How many starts it has been promised.
+    pub(in crate::limit) fn promised(&self) -> usize {
+        self.promised.len()
+    }
+
+    /// Whether loads can start: with the others, or apart.
+    pub(in crate::limit) fn is_settled(&self, now: Micros) -> bool {
+        match self.stand {
+            Stand::Joined => now >= self.open,
+            Stand::Apart => true,
+            Stand::Joining(_) => false,
+        }
+    }
+
+    /// How long one more would have to wait with so many before it, if that is known to be too long.
+    pub(in crate::limit) fn refuses(&self, now: Micros, before: usize, max_wait: Micros) -> Option<Micros> {
+        match self.stand {
+            Stand::Joined => (now < self.full_until && before >= self.promised.len()).then_some(self.terms.horizon),
+            Stand::Apart => {
+                let forecast = self.share.takes(before, &self.terms);
+                (forecast > max_wait).then_some(forecast)
+            }
+            Stand::Joining(_) => None,
+        }
+    }
+
+    /// What to ask now, if anything.
+    pub(in crate::limit) fn call(&mut self, now: Micros, waiting: usize) -> Option<Ask> {
+        self.pass(now);
+        if self.calling || now < self.due(waiting) {
+            return None;
+        }
+        let want = self.want(now, waiting);
+        let mode = match (self.stand, self.server) {
+            (Stand::Joining(_), Some(_)) if !self.doubtful => Mode::Join,
+            (Stand::Joined, Some(_)) if !self.doubtful => Mode::Take,
+            _ => Mode::Probe,
+        };
+        self.calling = true;
+        self.last_call = now;
+        if mode != Mode::Probe {
+            self.counted_before = self.counted.replace(now);
+        }
+        Some(Ask { mode, want, ..self.words(now) })
+    }
+
+    /// The last call: others need not wait until we are thought silent.
+    pub(in crate::limit) fn farewell(&mut self, now: Micros) -> Option<Ask> {
+        self.server?;
+        self.promised.clear();
+        Some(Ask { mode: Mode::Leave, want: 0, ..self.words(now) })
+    }
+
+    fn words(&self, now: Micros) -> Ask {
+        Ask {
+            mode: Mode::Probe,
+            at: now,
+            sent: self.server.map_or(0, |server| server.shows(now)),
+            epoch: self.epoch,
+            stepped: self.stepped,
+            members: self.members,
+            rank: self.rank.unwrap_or(-1),
+            want: 0,
+            held: u32::try_from(self.promised.len()).unwrap_or(u32::MAX),
+            lead: self.round_trip,
+        }
+    }
+
+    fn want(&self, now: Micros, waiting: usize) -> u32 {
+        if now < self.full_until {
+            return 0;
+        }
+        let missing = waiting.saturating_sub(self.promised.len());
+        u32::try_from(missing).unwrap_or(u32::MAX).min(MOST_AT_ONCE)
+    }
+
+    /// When to call next.
+    fn due(&self, waiting: usize) -> Micros {
+        let beat = self.last_call + BEATS[usize::from(waiting == 0 && self.promised.is_empty())];
+        let at = match self.stand {
+            Stand::Joined if waiting > self.promised.len() => beat.min(self.full_until),
+            Stand::Joined if !self.doubtful => beat,
+            Stand::Joined | Stand::Joining(_) | Stand::Apart => self.not_before,
+        };
+        at.max(self.not_before)
+    }
+
+    /// When there is something to do at the latest, besides what [`Member::start`] says.
+    pub(in crate::limit) fn next(&self, waiting: usize) -> Micros {
+        let call = if self.calling { Micros::MAX } else { self.due(waiting) };
+        let change = match self.stand {
+            Stand::Joining(_) | Stand::Joined => self.apart_at(),
+            Stand::Apart => Micros::MAX,
+        };
+        call.min(change)
+    }
+
+    /// When we would be on our own, if nothing were heard until then.
+    fn apart_at(&self) -> Micros {
+        // Who was never there may have been, before a restart.
+        let since = match self.stand {
+            Stand::Joining(since) => since.max(self.counted.unwrap_or(since)),
+            _ => self.counted.unwrap_or(0),
+        };
+        // All think us silent, have been told so, and their last starts have passed.
+        since + LATE + LEASE + SCAN + VALID + self.terms.span
+    }
+
+    /// What time alone changes.
+    fn pass(&mut self, now: Micros) {
+        if self.stand != Stand::Apart && now >= self.apart_at() {
+            self.stand = Stand::Apart;
+            self.promised.clear();
+        }
+    }
+
+    /// There was no answer.
+    pub(in crate::limit) fn lost(&mut self, ask: &Ask, now: Micros) {
+        self.calling = false;
+        self.doubtful = true;
+        self.answers = 0;
+        self.not_before = now.max(ask.at + RETRY);
+    }
+
+    /// There was an answer. If it refuses starts that are wanted, how long the next one would be away.
+    pub(in crate::limit) fn answered(&mut self, ask: &Ask, now: Micros, reply: Reply) -> Option<Micros> {
+        self.calling = false;
+        self.doubtful = false;
+        self.answers = self.answers.saturating_add(1);
+        self.not_before = now;
+        let steady = match &mut self.server {
+            Some(server) => server.heard(reply.now, ask.at, now),
+            None => {
+                self.server = Some(ServerClock::new(reply.now, ask.at, now));
+                true
+            }
+        };
+        // A slow answer weighs for a while: a start that was promised for too early is a start lost.
+        self.round_trip = (now - ask.at).clamp(self.round_trip * 7 / 8, LATE);
+        if !steady {
+            // What was promised by the new time is not to be trusted before all know of it.
+            self.stepped = self.epoch != 0;
+            return None;
+        }
+        self.pass(now);
+        match (self.stand, ask.mode, reply.taken) {
+            (Stand::Apart, ..) if self.answers < ANSWERS => {
+                self.not_before = now + RETRY;
+                None
+            }
+            (Stand::Apart, Mode::Probe, _) => {
+                self.stand = Stand::Joining(now);
+                None
+            }
+            (Stand::Joining(_) | Stand::Joined, Mode::Join | Mode::Take, Some(taken)) => self.take(ask, now, taken),
+            (_, Mode::Join | Mode::Take, None) => {
+                // Too late by the server's count: heard, but as if never said.
+                self.counted = self.counted_before;
+                self.not_before = now.max(ask.at + RETRY);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn take(&mut self, ask: &Ask, now: Micros, taken: Taken) -> Option<Micros> {
+        let server = self.server?;
+        self.stand = Stand::Joined;
+        self.confirmed = Some(ask.at);
+        if taken.epoch != self.epoch {
+            let next = taken.epoch == self.epoch + 1 && taken.void != 0;
+            self.promised.retain(|promise| next && promise.start <= taken.void);
+            self.stepped = false;
+        }
+        (self.epoch, self.rank, self.members) = (taken.epoch, Some(taken.rank), taken.members);
+        self.open = server.when(taken.open);
+        let promises = taken.starts.iter().map(|start| Promise { start: *start, at: server.when(*start) });
+        self.promised.extend(promises);
+        if taken.after == 0 {
+            return None;
+        }
+        self.full_until = now + taken.opens;
+        Some(taken.after)
+    }
+
+    /// Starts a load, if one may start now.
+    pub(in crate::limit) fn start(&mut self, now: Micros, wall: Micros) -> Start {
+        self.pass(now);
+        match self.stand {
+            Stand::Joined => self.start_as_promised(now),
+            Stand::Apart => {
+                let agreed = self.server.map_or(wall, |server| server.shows(now));
+                match self.share.start(now, agreed, self.rank.unwrap_or(self.turn)) {
+                    Ok(()) => Start::Now,
+                    Err(pause) => Start::At(now + pause),
+                }
+            }
+            Stand::Joining(_) => Start::At(Micros::MAX),
+        }
+    }
+
+    fn start_as_promised(&mut self, now: Micros) -> Start {
+        while self.promised.front().is_some_and(|promise| promise.at < now - LATENESS) {
+            self.promised.pop_front();
+        }
+        match self.promised.front() {
+            None => Start::At(Micros::MAX),
+            Some(promise) if promise.at > now => Start::At(promise.at),
+            // The next answer may bring good news, or not.
+            Some(_) if self.confirmed.is_none_or(|confirmed| now > confirmed + VALID) => Start::At(Micros::MAX),
+            Some(_) => {
+                self.promised.pop_front();
+                Start::Now
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The words of `limit.lua`: what it is asked, and what it answers.
+
+use std::fmt::Write as _;
+
+/// Microseconds, by this machine's clock that never steps back or, where it says so, by the server's.
+pub(in crate::limit) type Micros = i64;
+
+/// How the numbers of one limit look to the script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::limit) struct Terms {
+    /// In any span.
+    pub starts: u32,
+    /// The window with its margin.
+    pub span: Micros,
+    /// How far ahead a start may be promised.
+    pub horizon: Micros,
+    /// As the config has it.
+    pub replicas: u32,
+}
+
+/// What a call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::limit) enum Mode {
+    /// To hear the clock, and leave no trace.
+    Probe,
+    /// To be a member from now on, with starts behind us that the script does not know of.
+    Join,
+    /// To be a member, and perhaps to be promised starts.
+    Take,
+    /// To be none any more.
+    Leave,
+}
+
+/// One call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::limit) struct Ask {
+    pub mode: Mode,
+    /// When it was sent, by our clock.
+    pub at: Micros,
+    /// The same by what we take for the server's clock, never later than that.
+    pub sent: Micros,
+    /// The epoch that we know of; 0 for none.
+    pub epoch: i64,
+    /// Whether the server's clock was seen to step in that epoch.
+    pub stepped: bool,
+    /// How many members we know of.
+    pub members: i64,
+    /// Our number among them; -1 for none.
+    pub rank: i64,
+    /// How many more starts we need.
+    pub want: u32,
+    /// How many we have been promised and not used.
+    pub held: u32,
+    /// How long an answer takes to come here: what starts before then starts late.
+    pub lead: Micros,
+}
+
+impl Ask {
+    /// All but the run id, which the connection knows.
+    pub(super) fn args(&self, id: &str, terms: &Terms) -> Vec<String> {
+        let mode = match self.mode {
+            Mode::Probe => "probe",
+            Mode::Join => "join",
+            Mode::Take => "take",
+            Mode::Leave => "leave",
+        };
+        let Ask { sent, epoch, members, rank, want, held, lead, .. } = self;
+        let Terms { starts, span, horizon, replicas } = terms;
+        let mut args = vec![mode.to_owned(), id.to_owned()];
+        let stepped = i64::from(self.stepped);
+        let numbers = [*sent, *epoch, stepped, *members, *rank, (*want).into(), (*held).into(), *lead];
+        let terms = [(*starts).into(), *span, *horizon, (*replicas).into()];
+        args.extend(numbers.into_iter().chain(terms).map(|number: i64| {
+            let mut text = String::new();
+            // Writing to a text does not fail.
+            let _ = write!(text, "{number}");
+            text
+        }));
+        args
+    }
+}
+
+/// An answer. Times are the server's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::limit) struct Reply {
+    /// When it was given.
+    pub now: Micros,
+    pub taken: Option<Taken>,
+}
+
+/// What a member is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::limit) struct Taken {
+    pub epoch: i64,
+    /// What was promised for later than this is not, if the epoch is the next one to ours; 0 for all.
+    pub void: Micros,
+    /// Nothing starts before.
+    pub open: Micros,
+    pub rank: i64,
+    pub members: i64,
+    /// How long the next start is away that was refused; 0 if none was.
+    pub after: Micros,
+    /// How long it is sure to be refused.
+    pub opens: Micros,
+    pub starts: Vec<Micros>,
+}
+
+impl Reply {
+    /// Nothing, if these are not words of the script.
+    pub(super) fn read(words: &[i64]) -> Option<Reply> {
+        const TAKEN: i64 = 1;
+        let taken = match words {
+            [_, TAKEN, epoch, void, open, rank, members, after, opens, starts @ ..] => Some(Taken {
+                epoch: *epoch,
+                void: *void,
+                open: *open,
+                rank: *rank,
+                members: *members,
+                after: *after,
+                opens: *opens,
+                starts: starts.to_vec(),
+            }),
+            [_, _] => None,
+            _ => return None,
+        };
+        words.first().map(|now| Reply { now: *now, taken })
+    }
+}

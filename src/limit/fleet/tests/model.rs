@@ -1,0 +1,160 @@
+//! `limit.lua` once more, in Rust: fast enough for millions of calls. `script.rs` holds both against each other.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::super::script::{Ask, Micros, Mode, Reply, Taken, Terms};
+use super::super::{FORGET, LATE, LEASE, SCAN, VALID};
+
+/// A server with one key.
+#[derive(Default)]
+pub(super) struct Server {
+    pub(super) run: u64,
+    pub(super) key: Option<Key>,
+    pub(super) epochs: i64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Key {
+    run: u64,
+    epoch: i64,
+    void: Micros,
+    open: Micros,
+    log: VecDeque<Micros>,
+    last: Micros,
+    scan: Micros,
+    scanned: Micros,
+    missing: u32,
+    expect: i64,
+    doubt: Micros,
+    count: i64,
+    members: BTreeMap<u32, Seat>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seat {
+    rank: i64,
+    seen: Micros,
+    ready: Micros,
+}
+
+impl Server {
+    pub(super) fn answer(&mut self, now: Micros, id: u32, ask: &Ask, terms: &Terms) -> (Reply, bool) {
+        const TOO_LATE: bool = true;
+        if ask.mode == Mode::Probe {
+            return (Reply { now, taken: None }, false);
+        }
+        if now - ask.sent > LATE {
+            return (Reply { now, taken: None }, TOO_LATE);
+        }
+        if ask.mode == Mode::Leave {
+            if let Some(key) = &mut self.key
+                && key.members.remove(&id).is_some()
+            {
+                key.scan = 0;
+            }
+            return (Reply { now, taken: None }, false);
+        }
+        let run = self.run;
+        let good = |key: &Key| key.run == run && now >= key.last && !(ask.stepped && ask.epoch / 4096 == key.epoch / 4096);
+        let new = !self.key.as_ref().is_some_and(good);
+        self.epochs += i64::from(new);
+        let key = self.key.get_or_insert_default();
+        if new {
+            *key = Key {
+                run,
+                epoch: self.epochs * 4096,
+                open: now + VALID + terms.span,
+                expect: key.count.max(ask.members),
+                doubt: now + FORGET,
+                ..Key::default()
+            };
+        } else if now < key.doubt && ask.members > key.expect {
+            (key.expect, key.scan) = (ask.members, 0);
+        }
+        let mine = key.members.get(&id).copied();
+        let mut ready = mine.map(|seat| seat.ready);
+        if ask.mode == Mode::Join && (mine.is_some() || ask.members > 0 || now < key.doubt) {
+            ready = Some(now + terms.span);
+        }
+        let mut rank = mine.map(|seat| seat.rank);
+        if mine.is_none() || now >= key.scan {
+            let here = now >= ready.unwrap_or(now);
+            let taken = key.look(now, id, here, terms.replicas, new);
+            let free = || std::iter::once(ask.rank).filter(|hint| *hint >= 0).chain(0..).find(|rank| !taken.contains(rank));
+            rank = rank.or_else(free);
+        }
+        let (rank, ready) = (rank.unwrap_or(0), ready.unwrap_or(now));
+        key.members.insert(id, Seat { rank, seen: now, ready });
+        key.last = now;
+        let mut taken = Taken {
+            epoch: key.epoch,
+            void: key.void,
+            open: key.open.max(ready),
+            rank,
+            members: key.count,
+            ..Taken::default()
+        };
+        if ask.want > 0 {
+            key.promise(now, ask, terms, &mut taken);
+        }
+        (Reply { now, taken: Some(taken) }, false)
+    }
+}
+
+impl Key {
+    /// Who is there? Returns the ranks of the others.
+    fn look(&mut self, now: Micros, id: u32, here: bool, replicas: u32, new: bool) -> Vec<i64> {
+        let scanned = std::mem::replace(&mut self.scanned, now);
+        self.members.retain(|other, seat| *other == id || now - seat.seen <= FORGET);
+        let others: Vec<Seat> = self.members.iter().filter(|(other, _)| **other != id).map(|(_, seat)| *seat).collect();
+        let is_here = |seat: &&Seat| now - seat.seen <= LEASE && now >= seat.ready;
+        let live = others.iter().filter(is_here).count() as i64 + i64::from(here);
+        let away = others.len() as i64 + 1 - live;
+        let new_away = others.iter().filter(|seat| !is_here(seat) && scanned - seat.seen <= LEASE);
+        let told = new_away.map(|seat| seat.seen + LEASE + SCAN + VALID);
+        if now >= self.doubt {
+            self.expect = 0;
+        }
+        let known = (live + away).max(self.expect);
+        let gone = u32::try_from(known.min(replicas.into()) - live).unwrap_or(0);
+        if gone > self.missing && !new {
+            self.epoch += 1;
+            self.void = told.fold(now + VALID, Micros::min);
+            while self.log.back().is_some_and(|start| *start > self.void) {
+                self.log.pop_back();
+            }
+        }
+        (self.missing, self.count, self.scan) = (gone, known, now + SCAN);
+        others.iter().map(|seat| seat.rank).collect()
+    }
+
+    fn promise(&mut self, now: Micros, ask: &Ask, terms: &Terms, taken: &mut Taken) {
+        let share = terms.starts / terms.replicas;
+        let away = if share > 0 { self.missing * share } else { self.missing };
+        let (most, turns) = (terms.starts.saturating_sub(away).max(1), away >= terms.starts);
+        let step = terms.span / i64::from(terms.starts);
+        let round = step * i64::from(terms.replicas);
+        let mut earliest = (now + ask.lead).max(taken.open).max(self.log.back().copied().unwrap_or(0));
+        let mut held = i64::from(ask.held);
+        for _ in 0..ask.want {
+            let before = self.log.len().checked_sub(most as usize).and_then(|at| self.log.get(at));
+            let mut start = before.map_or(earliest, |before| earliest.max(before + terms.span));
+            if turns {
+                start += (taken.rank * step - start).rem_euclid(round);
+            }
+            let wait = start - now - ask.lead;
+            let refused = wait as f64 + (held * terms.span) as f64 / f64::from(most * 8) - terms.horizon as f64;
+            if refused > 0.0 {
+                (taken.after, taken.opens) = (wait, refused as Micros);
+                break;
+            }
+            held += i64::from(wait > 0);
+            earliest = start;
+            self.log.push_back(start);
+            taken.starts.push(start);
+        }
+        while self.log.len() > 1 && self.log.front().is_some_and(|start| *start <= now - terms.span) {
+            self.log.pop_front();
+        }
+    }
+}
