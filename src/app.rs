@@ -76,7 +76,7 @@ impl App {
         for listener in listeners {
             serve_site(&app.site, listener.open()?, limits(&config), &app.tasks);
         }
-        if let Some(caution) = config.server.caution() {
+        for caution in config.cautions() {
             tracing::warn!("{caution}");
         }
         Ok(app)
@@ -111,7 +111,7 @@ impl App {
         let old = self.site.snapshot();
         warn_of_what_needs_a_restart(&old.config, &config);
         let config = on_the_same_sockets(&old.config.server, config)?;
-        if let Some(caution) = config.server.caution() {
+        for caution in config.cautions() {
             tracing::warn!("{caution}");
         }
         let new = self.parts.snapshot(Arc::new(config), &self.places, Some(&old)).await?;
@@ -272,6 +272,7 @@ fn warn_of_what_needs_a_restart(old: &Config, new: &Config) {
         ("log.format", old.log.format != new.log.format),
         ("log.audit", old.log.audit != new.log.audit),
         ("cache", old.cache != new.cache),
+        ("fleet", old.fleet != new.fleet),
     ];
     for (key, _) in changed.into_iter().filter(|(_, changed)| *changed) {
         tracing::warn!(key, "a change of this key is used after a restart only");

@@ -24,9 +24,7 @@ pub(super) async fn check(config: &ConfigArg, live: bool, who: &Who) -> Result<(
         routes => format!(", {routes} route(s)"),
     };
     say(&format!("ok    config: {upstreams} upstream(s), {embeds} embed(s){routes}"));
-    if let Some(caution) = loaded.server.caution() {
-        say(&format!("warn  {caution}"));
-    }
+    loaded.cautions().iter().for_each(|caution| say(&format!("warn  {caution}")));
     loaded.upstreams.values().for_each(|upstream| warn_of_upstream(upstream));
     loaded.embeds.values().for_each(|embed| warn_of_embed(embed));
     if loaded.issuer.as_ref().is_some_and(|issuer| issuer.value.is_none()) {
