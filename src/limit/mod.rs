@@ -3,6 +3,7 @@
 //!
 //! [`window`] is the strict gate, [`queue`] the fair order of those who wait.
 
+pub mod fleet;
 mod queue;
 mod window;
 
