@@ -16,7 +16,7 @@ use crate::model::Clock;
 use crate::telemetry::{Audit, Metrics};
 use crate::tokens::ViewerTokens;
 use parts::Parts;
-pub use workshop::{issuer_keys, vendors};
+pub use workshop::{fleet_link, issuer_keys, vendors};
 
 /// Open connections of the token port; each costs about 14 KiB.
 const CONNECTIONS: usize = 16_384;
