@@ -16,7 +16,7 @@ use crate::model::Clock;
 use crate::telemetry::{Audit, Metrics};
 use crate::tokens::ViewerTokens;
 use parts::Parts;
-pub use workshop::{issuer_keys, vendors};
+pub use workshop::{fleet_link, issuer_keys, vendors};
 
 /// Open connections of the token port; each costs about 14 KiB.
 const CONNECTIONS: usize = 16_384;
@@ -48,11 +48,14 @@ impl App {
     pub async fn start(config: Config, environment: Environment) -> Result<App, String> {
         let (clock, tasks) = (Clock::system(), Tasks::new());
         let metrics = Metrics::new().map_err(|error| format!("metrics: {error}"))?;
-        let parts = Parts::new(&clock, &tasks, &metrics, environment);
+        let mut parts = Parts::new(&clock, &tasks, &metrics, environment);
         let identities = parts.identities(&config.server).await?;
         let (listeners, files) = bind(&config.server, identities.as_ref())?;
         let places: Vec<Listen> = listeners.iter().map(|listener| listener.place().clone()).collect();
         let admin = Listener::bind(config.admin.listen, false, None)?;
+        if let Some(fleet) = &config.fleet {
+            parts.join_fleet(fleet, &places).await?;
+        }
         let snapshot = parts.snapshot(Arc::new(config), &places, None).await?;
         let config = Arc::clone(&snapshot.config);
         let site = Arc::new(Site {
@@ -76,7 +79,7 @@ impl App {
         for listener in listeners {
             serve_site(&app.site, listener.open()?, limits(&config), &app.tasks);
         }
-        if let Some(caution) = config.server.caution() {
+        for caution in config.cautions() {
             tracing::warn!("{caution}");
         }
         Ok(app)
@@ -111,7 +114,7 @@ impl App {
         let old = self.site.snapshot();
         warn_of_what_needs_a_restart(&old.config, &config);
         let config = on_the_same_sockets(&old.config.server, config)?;
-        if let Some(caution) = config.server.caution() {
+        for caution in config.cautions() {
             tracing::warn!("{caution}");
         }
         let new = self.parts.snapshot(Arc::new(config), &self.places, Some(&old)).await?;
@@ -131,6 +134,7 @@ impl App {
             // Whoever still waits is told "draining" now.
             tokio::time::sleep(LAST_WORDS).await;
         }
+        self.parts.leave_fleet().await;
         stop.force();
         let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
         for worker in workers {
@@ -272,6 +276,7 @@ fn warn_of_what_needs_a_restart(old: &Config, new: &Config) {
         ("log.format", old.log.format != new.log.format),
         ("log.audit", old.log.audit != new.log.audit),
         ("cache", old.cache != new.cache),
+        ("fleet", old.fleet != new.fleet),
     ];
     for (key, _) in changed.into_iter().filter(|(_, changed)| *changed) {
         tracing::warn!(key, "a change of this key is used after a restart only");

@@ -76,12 +76,20 @@ fn readyz(site: &Site, snapshot: &Snapshot) -> Response {
     if snapshot.issuer.as_ref().is_some_and(|issuer| issuer.status().size.is_none()) {
         return respond::text(503, "the keys of the viewers' issuer never came; see /status\n");
     }
+    if !limits_are_settled(snapshot) {
+        return respond::text(503, "the fleet's Redis has yet to be found, or found to be away\n");
+    }
     // Without service tokens there is none to wait for.
     let got = |upstream: &Arc<Upstream>| upstream.service.as_ref().is_none_or(|service| service.status().was_got);
     if snapshot.upstreams.is_empty() || snapshot.upstreams.values().any(got) {
         return respond::text(200, "ready\n");
     }
     respond::text(503, "no upstream has given a service token yet; see /status\n")
+}
+
+/// Whether loads can start, together with the fleet or apart from it: two seconds after the start at the latest.
+fn limits_are_settled(snapshot: &Snapshot) -> bool {
+    snapshot.upstreams.values().filter_map(|upstream| upstream.limiter.as_ref()).all(|limiter| limiter.is_settled())
 }
 
 /// What a start waits for: its name in the config, and why it is not there yet.
@@ -99,7 +107,8 @@ fn awaited(snapshot: &Snapshot) -> Vec<Awaited<'_>> {
         let status = issuer.status();
         status.size.is_none().then_some(Awaited { name: "viewers.jwt", failure: status.failure })
     });
-    upstreams.chain(issuer).collect()
+    let fleet = (!limits_are_settled(snapshot)).then_some(Awaited { name: "fleet", failure: None });
+    upstreams.chain(issuer).chain(fleet).collect()
 }
 
 /// Whether the start is over: each upstream has given its first service token and the viewers' issuer its keys, or

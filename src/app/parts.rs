@@ -11,7 +11,8 @@ use crate::edge::{Identities, Identity};
 use crate::identity::{Issuer, KeySet, KeySource};
 use crate::lease::Keeper;
 use crate::lifecycle::Tasks;
-use crate::limit::Limiters;
+use crate::limit::fleet::Redis;
+use crate::limit::{Limiters, Replica};
 use crate::model::{Clock, Secret};
 use crate::secrets::{SecretLease, Text, Vault};
 use crate::telemetry::Metrics;
@@ -37,7 +38,7 @@ pub(super) struct Parts {
 impl Parts {
     pub(super) fn new(clock: &Clock, tasks: &Tasks, metrics: &Metrics, environment: Environment) -> Parts {
         Parts {
-            limiters: Limiters::new(clock.clone(), tasks.clone()),
+            limiters: Limiters::new(clock.clone(), tasks.clone(), None),
             vault: Vault::new(clock.clone(), tasks.clone(), metrics.clone(), environment),
             service_keeper: ServiceTokens::keeper(clock.clone(), tasks.clone()),
             details_keeper: ItemDetails::keeper(clock.clone(), tasks.clone()),
@@ -47,6 +48,27 @@ impl Parts {
             clock: clock.clone(),
             tasks: tasks.clone(),
         }
+    }
+
+    /// From now on all limits are those of the fleet. It stays the same until a restart.
+    pub(super) async fn join_fleet(&mut self, fleet: &config::Fleet, places: &[Listen]) -> Result<(), String> {
+        let password = match &fleet.password {
+            Some(password) => Some(self.vault.open("fleet.password", password).await?),
+            None => None,
+        };
+        let metrics = self.metrics.fleet().map_err(|error| format!("metrics: {error}"))?;
+        let redis = Redis::new(fleet, password, metrics.clone(), self.tasks.clone())?;
+        // The same after a restart in the same pod.
+        let host = rustix::system::uname();
+        let called = format!("{}\n{places:?}", host.nodename().to_string_lossy());
+        let replica = Replica::new(fleet, &called, redis, metrics, self.clock.clone());
+        self.limiters = Limiters::new(self.clock.clone(), self.tasks.clone(), Some(Arc::new(replica)));
+        Ok(())
+    }
+
+    /// The last word to the fleet.
+    pub(super) async fn leave_fleet(&self) {
+        self.limiters.leave().await;
     }
 
     /// What TLS listeners show and ask for, as their files have it at each moment.

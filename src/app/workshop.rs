@@ -8,6 +8,7 @@ use crate::config::{self, BaseUrl, Config, EntraIdentity, Environment, IdentityE
 use crate::identity::{KeySet, KeySource};
 use crate::lease::{Source, Want};
 use crate::lifecycle::Tasks;
+use crate::limit::fleet::{Link, probe};
 use crate::model::{Clock, Code, Fault, Urgency};
 use crate::secrets::{Vault, read_text};
 use crate::telemetry::Metrics;
@@ -40,6 +41,20 @@ pub async fn vendors(config: &Config, environment: Environment) -> Result<BTreeM
         vendors.insert(name.clone(), Arc::new(workshop.vendor(upstream).await?));
     }
     Ok(vendors)
+}
+
+/// A connection to the Redis of a fleet, without anything that serves: for `check --live`.
+///
+/// # Errors
+/// One sentence, with what to change.
+pub async fn fleet_link(fleet: &config::Fleet, environment: Environment) -> Result<Link, String> {
+    let metrics = Metrics::new().map_err(|error| format!("metrics: {error}"))?;
+    let vault = Vault::new(Clock::system(), Tasks::new(), metrics, environment);
+    let password = match &fleet.password {
+        Some(password) => Some(vault.open("fleet.password", password).await?),
+        None => None,
+    };
+    probe(fleet, password, &Tasks::new()).await
 }
 
 /// The keys of the viewers' issuer, without anything that serves: for `check --live`.

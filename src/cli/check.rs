@@ -2,6 +2,7 @@
 
 mod bold_bi;
 mod databricks;
+mod fleet;
 mod issuer;
 mod live;
 mod power_bi;
@@ -23,10 +24,9 @@ pub(super) async fn check(config: &ConfigArg, live: bool, who: &Who) -> Result<(
         0 => String::new(),
         routes => format!(", {routes} route(s)"),
     };
-    say(&format!("ok    config: {upstreams} upstream(s), {embeds} embed(s){routes}"));
-    if let Some(caution) = loaded.server.caution() {
-        say(&format!("warn  {caution}"));
-    }
+    let fleet = loaded.fleet.as_ref().map_or_else(String::new, |fleet| format!(", a fleet of {}", fleet.replicas));
+    say(&format!("ok    config: {upstreams} upstream(s), {embeds} embed(s){routes}{fleet}"));
+    loaded.cautions().iter().for_each(|caution| say(&format!("warn  {caution}")));
     loaded.upstreams.values().for_each(|upstream| warn_of_upstream(upstream));
     loaded.embeds.values().for_each(|embed| warn_of_embed(embed));
     if loaded.issuer.as_ref().is_some_and(|issuer| issuer.value.is_none()) {

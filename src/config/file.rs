@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 pub use embed::{AccessLevel, Embed, Filter, GroupAccess, Operator, Origin, Rls, Roles, ViewerField};
+pub use fleet::Fleet;
 pub use route::{Route, RouteTimeouts};
 pub use server::{Server, Tls, UnixSocket};
 pub use upstream::{Auth, Cloud, Flow, Kind, LoadLimit, Retry, SignedText, Timeouts, Upstream};
@@ -18,6 +19,7 @@ use super::Problem;
 use super::units::{Bytes, Span};
 
 mod embed;
+mod fleet;
 mod route;
 mod server;
 mod upstream;
@@ -109,19 +111,6 @@ impl<'de> Deserialize<'de> for LiteralSecret {
     }
 }
 
-/// A section of the contract that this version does not have: it may be there without anything in it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Empty;
-
-impl<'de> Deserialize<'de> for Empty {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Empty, D::Error> {
-        match Option::<BTreeMap<String, serde::de::IgnoredAny>>::deserialize(deserializer)? {
-            Some(section) if !section.is_empty() => Err(serde::de::Error::custom("is not supported by this version")),
-            _ => Ok(Empty),
-        }
-    }
-}
-
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -151,9 +140,9 @@ pub struct File {
     /// Reverse-proxy targets that are called with a service token, by name.
     #[serde(deserialize_with = "or_default")]
     pub routes: BTreeMap<String, At<Route>>,
-    /// Must be empty.
-    #[schemars(skip)]
-    pub fleet: Empty,
+    /// One load limit for all replicas, kept in Redis; default: each process keeps its own.
+    #[serde(deserialize_with = "fleet::or_none")]
+    pub fleet: Option<At<Fleet>>,
 }
 
 impl<T: Default> Default for At<T> {
@@ -226,7 +215,8 @@ mod tests {
             ("log: {}\nlog: {}\n", (2, 1), "duplicate"),
             ("server:\n  workers: many\n", (2, 12), ""),
             ("routes:\n  forecast: {upstream: a}\n", (2, 14), "missing field `target`"),
-            ("fleet:\n  replicas: 2\n", (2, 3), "not supported by this version"),
+            ("fleet:\n  replica: 2\n", (2, 3), "unknown field `replica`"),
+            ("fleet: {replicas: 2, replicas: 2}\n", (1, 22), "duplicate"),
             ("cache: {max_size: 64}\n", (1, 19), "not a size"),
             (
                 "upstreams:\n  a:\n    kind: databricks\n    host: h\n    auth:\n      client_secret: dose123\n",
@@ -246,5 +236,6 @@ mod tests {
         assert!(parse("").is_ok());
         assert!(parse("# nothing\n").is_ok());
         assert!(parse("server:\nroutes: {}\nfleet: null\n").is_ok());
+        assert!(parse("fleet: {}\n").is_ok_and(|file| file.fleet.is_none()));
     }
 }

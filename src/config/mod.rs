@@ -2,6 +2,7 @@
 
 mod environment;
 pub mod file;
+mod fleet;
 mod issuer;
 mod listen;
 mod resolve;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use crate::model::path::AllowRule;
 pub use environment::Environment;
 pub use file::{IdPrivacy, LogFormat};
+pub use fleet::{Fleet, RedisAddress};
 pub use issuer::{Algorithm, Claim, Issuer, KeysFrom, Url};
 pub use listen::Listen;
 pub use resolve::{from_environment, from_text};
@@ -65,12 +67,25 @@ pub struct Config {
     pub hmac_key: Option<SecretRef>,
     /// Who vouches for viewers, where callers do not.
     pub issuer: Option<Arc<Issuer>>,
+    /// Who else keeps to the load limits, and where they are kept.
+    pub fleet: Option<Arc<Fleet>>,
     /// Vendor systems by name.
     pub upstreams: BTreeMap<String, Arc<Upstream>>,
     /// What can be shown, by name.
     pub embeds: BTreeMap<String, Arc<Embed>>,
     /// What is called with a service token, by name.
     pub routes: BTreeMap<String, Arc<Route>>,
+}
+
+impl Config {
+    /// What an operator should know who may not have meant it.
+    pub fn cautions(&self) -> Vec<&'static str> {
+        let unlimited = self.upstreams.values().all(|upstream| upstream.load_limit.is_none());
+        let idle = (self.fleet.is_some() && unlimited)
+            .then_some("fleet is there, and no upstream has a load_limit: there is nothing to share");
+        let fleet = self.fleet.as_ref().and_then(|fleet| fleet.caution());
+        self.server.caution().into_iter().chain(fleet).chain(idle).collect()
+    }
 }
 
 /// Where a secret is.

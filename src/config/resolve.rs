@@ -3,6 +3,7 @@
 mod bold_bi;
 mod databricks;
 mod embed;
+mod fleet;
 mod foreign;
 mod power_bi;
 mod route;
@@ -114,6 +115,7 @@ fn resolve(file: &File, env: &Environment) -> Result<Config, Vec<Problem>> {
         log: log(&file.log, env, &mut problems),
         cache: cache(&file.cache),
         id_privacy,
+        fleet: fleet::fleet(file.fleet.as_ref(), &mut problems).map(Arc::new),
         upstreams,
         embeds,
         routes,

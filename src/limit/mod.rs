@@ -4,9 +4,10 @@
 //! [`window`] is the strict gate of one process and [`fleet`] that of all replicas, [`lanes`] the fair order of those
 //! who wait, [`queue`] where both meet.
 
-mod fleet;
+pub mod fleet;
 mod lanes;
 mod queue;
+mod replica;
 mod window;
 
 use std::collections::HashMap;
@@ -27,6 +28,7 @@ use crate::lifecycle::Tasks;
 use crate::model::{Clock, Code, Fault};
 use crate::telemetry::metrics::{LoadMetrics, LoadRejection};
 use queue::{Gate, Queue, micros};
+pub use replica::Replica;
 use window::Window;
 
 /// One limit. Only loads come here; renewals never wait.
@@ -80,6 +82,11 @@ impl Limiter {
     /// What it was made from.
     pub fn limit(&self) -> &LoadLimit {
         &self.limit
+    }
+
+    /// Whether loads could ever start: not before it is known whether the rest of the fleet can be reached.
+    pub fn is_settled(&self) -> bool {
+        self.queue.is_settled()
     }
 
     /// How many wait.
@@ -141,6 +148,12 @@ impl Limiter {
     }
 }
 
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        self.queue.retire();
+    }
+}
+
 /// The right to queue up for the start of a load.
 pub struct Turn(u64);
 
@@ -172,13 +185,21 @@ fn limited(after: Duration) -> Fault {
 pub struct Limiters {
     clock: Clock,
     tasks: Tasks,
+    replica: Option<Arc<Replica>>,
     by_host: Mutex<HashMap<String, Arc<Limiter>>>,
 }
 
 impl Limiters {
-    /// None yet.
-    pub fn new(clock: Clock, tasks: Tasks) -> Limiters {
-        Limiters { clock, tasks, by_host: Mutex::default() }
+    /// None yet. With a replica, all of them are those of its fleet.
+    pub fn new(clock: Clock, tasks: Tasks, replica: Option<Arc<Replica>>) -> Limiters {
+        Limiters { clock, tasks, replica, by_host: Mutex::default() }
+    }
+
+    /// Tells the fleet that this replica is going, so that the others need not find out.
+    pub async fn leave(&self) {
+        if let Some(replica) = &self.replica {
+            replica.leave().await;
+        }
     }
 
     /// The limiter of a host; a new one if the limit has changed.
@@ -187,7 +208,15 @@ impl Limiters {
         if let Some(limiter) = by_host.get(host).filter(|limiter| limiter.limit == *limit) {
             return Arc::clone(limiter);
         }
-        let limiter = Arc::new(Limiter::new(limit.clone(), self.clock.clone(), self.tasks.clone()));
+        let (clock, tasks) = (self.clock.clone(), self.tasks.clone());
+        let limiter = Arc::new(match &self.replica {
+            None => Limiter::new(limit.clone(), clock, tasks),
+            Some(replica) => {
+                let limiter = Limiter::with(replica.gate(limit), limit.clone(), clock, tasks);
+                replica.serve(host, &limiter.queue);
+                limiter
+            }
+        });
         if by_host.contains_key(host) {
             // What the old one let through in this window counts at the vendor all the same.
             limiter.queue.exhaust();

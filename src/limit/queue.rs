@@ -27,7 +27,7 @@ pub(super) struct Queue {
     clock: Clock,
     tasks: Tasks,
     /// Rung when there may be something to do, for who serves a gate of the fleet.
-    bell: Arc<Notify>,
+    bell: Notify,
     limit: LoadLimit,
     starts: usize,
 }
@@ -41,6 +41,10 @@ struct State {
     waiting: usize,
     /// Whether a task serves the lanes.
     served: bool,
+    /// Whether it was ever known how loads start. It stays so: no outage makes us unready.
+    settled: bool,
+    /// Whether nobody comes any more.
+    retired: bool,
 }
 
 /// What the one who serves a gate of the fleet has to do.
@@ -51,18 +55,21 @@ pub(super) struct Chores {
     pub(super) pause: Duration,
     /// Whether the limit is that of the whole fleet.
     pub(super) joined: bool,
+    /// Whether it is our share.
+    pub(super) alone: bool,
 }
 
 impl Queue {
     pub(super) fn new(limit: &LoadLimit, gate: Gate, clock: Clock, tasks: Tasks) -> Arc<Queue> {
         // A gate of the fleet always has somebody who serves it.
         let served = matches!(gate, Gate::Fleet(_));
-        let state = State { gate, lanes: Lanes::default(), opens: 0, waiting: 0, served };
+        let settled = !served;
+        let state = State { gate, lanes: Lanes::default(), opens: 0, waiting: 0, served, settled, retired: false };
         Arc::new(Queue {
             state: Mutex::new(state),
             clock,
             tasks,
-            bell: Arc::default(),
+            bell: Notify::new(),
             starts: usize::try_from(limit.per_second).unwrap_or(usize::MAX).max(1),
             limit: limit.clone(),
         })
@@ -175,7 +182,7 @@ impl Queue {
         }
     }
 
-    /// Serves the lanes before a gate of the fleet as far as it is open. Nothing, if the gate is another one.
+    /// Serves the lanes before a gate of the fleet as far as it is open. Nothing, if there is no such gate any more.
     pub(super) fn work(&self) -> Option<Chores> {
         let moment = self.clock.now();
         let now = self.now();
@@ -190,11 +197,16 @@ impl Queue {
                 Start::At(opens) => break opens,
             };
         };
-        let waiting = state.lanes.len();
-        let Gate::Fleet(member) = &mut state.gate else { return None };
+        if state.retired {
+            return None;
+        }
+        let State { gate, lanes, settled, .. } = &mut *state;
+        let Gate::Fleet(member) = gate else { return None };
+        *settled |= member.is_settled(now);
+        let waiting = lanes.len();
         let ask = member.call(now, waiting);
         let pause = duration(member.next(waiting).min(opens).saturating_sub(now));
-        Some(Chores { ask, pause, joined: member.is_joined() })
+        Some(Chores { ask, pause, joined: member.is_joined(), alone: member.is_apart() })
     }
 
     /// Takes in what Redis said to a call, or that it said nothing.
@@ -212,6 +224,17 @@ impl Queue {
         }
     }
 
+    /// What it was made from.
+    pub(super) fn limit(&self) -> &LoadLimit {
+        &self.limit
+    }
+
+    /// Nobody comes any more.
+    pub(super) fn retire(&self) {
+        self.lock().retired = true;
+        self.bell.notify_one();
+    }
+
     /// What to tell the others at the end.
     pub(super) fn farewell(&self) -> Option<Ask> {
         let now = self.now();
@@ -221,18 +244,14 @@ impl Queue {
         }
     }
 
-    /// Whether it is known how loads start.
+    /// Whether it was ever known how loads start.
     pub(super) fn is_settled(&self) -> bool {
-        let now = self.now();
-        match &self.lock().gate {
-            Gate::Own(_) => true,
-            Gate::Fleet(member) => member.is_settled(now),
-        }
+        self.lock().settled
     }
 
     /// What rings when there is something to do.
-    pub(super) fn bell(&self) -> Arc<Notify> {
-        Arc::clone(&self.bell)
+    pub(super) fn bell(&self) -> &Notify {
+        &self.bell
     }
 
     fn now(&self) -> Micros {

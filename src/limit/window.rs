@@ -35,9 +35,4 @@ impl Window {
         self.starts.push_back(now);
         Ok(())
     }
-
-    /// When there was the last start, if ever.
-    pub(super) fn last(&self) -> Option<i64> {
-        self.starts.back().copied()
-    }
 }

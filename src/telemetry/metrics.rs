@@ -3,9 +3,12 @@
 
 mod call;
 mod embed;
+mod fleet;
 mod label;
 mod route;
 mod upstream;
+
+use std::sync::{Arc, OnceLock};
 
 use prometheus::{
     Encoder, Error, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -13,7 +16,8 @@ use prometheus::{
 
 pub use call::CallMetrics;
 pub use embed::EmbedMetrics;
-pub use label::{CallOutcome, Label, LoadRejection, Operation, Outcome, Reading, StatusClass, Warning};
+pub use fleet::FleetMetrics;
+pub use label::{CallOutcome, FleetOutcome, Label, LoadRejection, Operation, Outcome, Reading, StatusClass, Warning};
 pub use route::RouteMetrics;
 pub use upstream::{LoadMetrics, UpstreamMetrics};
 
@@ -27,6 +31,7 @@ pub struct Metrics {
     routes: route::Families,
     secret_reloads: IntCounterVec,
     refused: IntCounterVec,
+    fleet: Arc<OnceLock<FleetMetrics>>,
 }
 
 impl Metrics {
@@ -48,6 +53,7 @@ impl Metrics {
                 &["secret", "outcome"],
             )?,
             refused: make.counter("refused_requests_total", "Requests that were refused.", &["code"])?,
+            fleet: Arc::default(),
             registry: registry.clone(),
         };
         let build = make.gauge("build_info", "Always 1.", &["version"])?;
@@ -76,6 +82,18 @@ impl Metrics {
     /// The handles of one route.
     pub fn route(&self, name: &str) -> RouteMetrics {
         self.routes.resolve(name)
+    }
+
+    /// The handles of the fleet's Redis, which are there from the first call on.
+    ///
+    /// # Errors
+    /// Two families of one name, which a test would have caught.
+    pub fn fleet(&self) -> Result<FleetMetrics, Error> {
+        if let Some(fleet) = self.fleet.get() {
+            return Ok(fleet.clone());
+        }
+        let fleet = FleetMetrics::register(&Maker { registry: &self.registry })?;
+        Ok(self.fleet.get_or_init(|| fleet).clone())
     }
 
     /// Counts a reading of a secret.
@@ -146,7 +164,16 @@ mod tests {
         metrics.secret_read("upstreams.acme.auth", Reading::Ok);
         metrics.refused(crate::model::Code::ForbiddenHost);
         let text = String::from_utf8(metrics.render()).unwrap();
+        assert!(!text.contains("sidemint_fleet"), "nothing that is not configured raises an alarm");
+        let fleet = metrics.fleet().unwrap();
+        fleet.up(true);
+        metrics.fleet().unwrap().called(FleetOutcome::Ok, Duration::from_micros(300));
+        let text = String::from_utf8(metrics.render()).unwrap();
         for line in [
+            "sidemint_fleet_up 1",
+            r#"sidemint_fleet_calls_total{outcome="ok"} 1"#,
+            r#"sidemint_fleet_calls_total{outcome="denied"} 0"#,
+            "sidemint_fleet_call_duration_seconds_count 1",
             r#"sidemint_build_info{version="0.1.0"} 1"#,
             r#"sidemint_embed_requests_total{embed="sales",outcome="hit"} 1"#,
             r#"sidemint_embed_request_duration_seconds_count{embed="sales",outcome="hit"} 1"#,

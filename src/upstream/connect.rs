@@ -16,9 +16,12 @@ use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tower_service::Service;
 
 use super::Target;
 use crate::config::BaseUrl;
@@ -35,7 +38,7 @@ pub type Connection = <Connector as tower_service::Service<Uri>>::Response;
 /// # Errors
 /// One sentence on what is wrong with the roots of trust.
 pub fn client(target: &Target) -> Result<HttpClient, String> {
-    let tls = tls(&target.host, target.ca_file.as_deref())?;
+    let tls = tls(target.host.https, target.ca_file.as_deref())?;
     Ok(Client::builder(TokioExecutor::new())
         .pool_idle_timeout(Duration::from_secs(60))
         .pool_timer(TokioTimer::new())
@@ -47,7 +50,7 @@ pub fn client(target: &Target) -> Result<HttpClient, String> {
 /// # Errors
 /// One sentence on what is wrong with the roots of trust.
 pub fn connectors(host: &BaseUrl, ca_file: Option<&Path>, timeout: Duration) -> Result<[Connector; 2], String> {
-    let tls = tls(host, ca_file)?;
+    let tls = tls(host.https, ca_file)?;
     let builder = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
     Ok([http1(tls, timeout), builder.enable_all_versions().wrap_connector(Road::new(timeout))])
 }
@@ -57,9 +60,9 @@ fn http1(tls: rustls::ClientConfig, timeout: Duration) -> Connector {
     builder.enable_http1().wrap_connector(Road::new(timeout))
 }
 
-fn tls(host: &BaseUrl, ca_file: Option<&Path>) -> Result<rustls::ClientConfig, String> {
+fn tls(is_used: bool, ca_file: Option<&Path>) -> Result<rustls::ClientConfig, String> {
     // Reading the system's roots takes milliseconds, which a plain loopback host need not pay.
-    let roots = if host.https { roots(ca_file)? } else { RootCertStore::empty() };
+    let roots = if is_used { roots(ca_file)? } else { RootCertStore::empty() };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -90,6 +93,58 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
         );
     }
     Ok(roots)
+}
+
+/// The way to a host that is spoken to in something else than HTTP, and never through a proxy.
+#[derive(Clone)]
+pub struct Wire {
+    http: HttpConnector,
+    place: Uri,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+/// Bytes to and fro.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl Wire {
+    /// The way to `host` (IPv6 without brackets), which has to prove that it is called so where TLS is spoken.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong with the host or the roots of trust.
+    pub fn new(host: &str, port: u16, is_tls: bool, ca_file: Option<&Path>) -> Result<Wire, String> {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        // A peer that vanished is noticed within half a minute, also where nothing is said.
+        http.set_keepalive(Some(Duration::from_secs(15)));
+        http.set_keepalive_interval(Some(Duration::from_secs(5)));
+        http.set_keepalive_retries(Some(3));
+        let unusable = |error: &dyn std::fmt::Display| format!("the host {host} cannot be used: {error}");
+        let brackets = if host.contains(':') { ("[", "]") } else { ("", "") };
+        let place = format!("tcp://{}{host}{}:{port}/", brackets.0, brackets.1);
+        let place = place.parse().map_err(|error: http::uri::InvalidUri| unusable(&error))?;
+        let tls = match is_tls {
+            false => None,
+            true => {
+                let name = ServerName::try_from(host.to_owned()).map_err(|error| unusable(&error))?;
+                Some((TlsConnector::from(Arc::new(tls(true, ca_file)?)), name))
+            }
+        };
+        Ok(Wire { http, place, tls })
+    }
+
+    /// A new connection. Resolving, connecting and TLS take as long as they do.
+    ///
+    /// # Errors
+    /// Of any of these; [`is_tls`] tells.
+    pub async fn open(&self) -> Result<Box<dyn Stream>, Box<dyn std::error::Error + Send + Sync>> {
+        let tcp = self.http.clone().call(self.place.clone()).await?.into_inner();
+        match &self.tls {
+            None => Ok(Box::new(tcp)),
+            Some((connector, name)) => Ok(Box::new(connector.connect(name.clone(), tcp).await?)),
+        }
+    }
 }
 
 /// Whether TLS is what an error is about.

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 pub use call::{Call, Reply, sensitive};
-pub use connect::{connectors, is_tls, sources};
+pub use connect::{Stream, Wire, connectors, is_tls, sources};
 
 use crate::config::{BaseUrl, Retry, Timeouts, Upstream};
 use crate::model::{Clock, Code, Fault, Moment, Urgency};

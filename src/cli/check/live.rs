@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::Failure;
-use super::{bold_bi, databricks, issuer, power_bi, route, say, step, way};
+use super::{bold_bi, databricks, fleet, issuer, power_bi, route, say, step, way};
 use crate::app;
 use crate::config::{Config, Embed, Environment, Item, Origin, Roles, Route, Upstream, ViewerField};
 use crate::lease::Grant;
@@ -70,7 +70,7 @@ pub(super) struct Walk<'a> {
 }
 
 pub(super) async fn walk(config: &Config, environment: Environment, who: &Who) -> Result<(), Failure> {
-    let vendors = app::vendors(config, environment).await.map_err(anyhow::Error::msg)?;
+    let vendors = app::vendors(config, environment.clone()).await.map_err(anyhow::Error::msg)?;
     let mut failures = 0;
     for (name, upstream) in &config.upstreams {
         let Some(vendor) = vendors.get(name) else { continue };
@@ -83,18 +83,24 @@ pub(super) async fn walk(config: &Config, environment: Environment, who: &Who) -
             failures += 1;
         }
     }
-    let vouched = match &config.issuer {
-        Some(issuer) => issuer::walk(issuer).await,
-        None => true,
-    };
-    let upstreams = format!("{failures} of {} upstream(s)", config.upstreams.len());
-    let failed = match (failures > 0, vouched) {
-        (false, true) => return Ok(()),
-        (true, true) => upstreams,
-        (false, false) => "the viewers' issuer".to_owned(),
-        (true, false) => format!("{upstreams} and the viewers' issuer"),
-    };
-    Err(anyhow::anyhow!("{failed} failed the live check").into())
+    let mut failed = Vec::new();
+    if failures > 0 {
+        failed.push(format!("{failures} of {} upstream(s)", config.upstreams.len()));
+    }
+    if let Some(issuer) = &config.issuer
+        && !issuer::walk(issuer).await
+    {
+        failed.push("the viewers' issuer".to_owned());
+    }
+    if let Some(fleet) = &config.fleet
+        && !fleet::walk(fleet, environment).await
+    {
+        failed.push("the fleet's Redis".to_owned());
+    }
+    match failed.is_empty() {
+        true => Ok(()),
+        false => Err(anyhow::anyhow!("{} failed the live check", failed.join(" and ")).into()),
+    }
 }
 
 /// One upstream, its embeds and its routes, each step only if those before it went well.

@@ -19,7 +19,12 @@ pub(super) async fn way(host: &BaseUrl, patience: Duration) -> bool {
         Some((_, digits)) if digits.bytes().all(|b| b.is_ascii_digit()) => authority.clone(),
         _ => format!("{authority}:{port}"),
     };
-    let addresses: Vec<_> = match tokio::net::lookup_host(&target).await {
+    way_to(&target, patience).await
+}
+
+/// The same, straight to a host and port.
+pub(super) async fn way_to(authority: &str, patience: Duration) -> bool {
+    let addresses: Vec<_> = match tokio::net::lookup_host(authority).await {
         Ok(addresses) => addresses.collect(),
         Err(error) => {
             say(&format!("FAIL  resolve: {authority}: {error}; check the config and the DNS of this machine or pod"));

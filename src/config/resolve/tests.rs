@@ -400,3 +400,54 @@ fn power_bi_credentials_are_exactly_one() {
         assert!(found.iter().any(|problem| problem.contains(says)), "{keys}: {found:?}");
     }
 }
+
+#[test]
+fn a_fleet_is_what_the_contract_says() {
+    let fleet = |keys: &str| from_text(&format!("{GOOD}fleet: {keys}"), &Environment::default()).map(|it| it.fleet);
+    for keys in ["", "{}", "null", "# nothing"] {
+        assert_eq!(fleet(keys).unwrap(), None, "{keys}");
+    }
+    let ca = tempfile::NamedTempFile::new().unwrap();
+    let ca = ca.path().display();
+    let full = fleet(&format!(
+        "{{redis_url: \"rediss://sidemint@redis.infra/3\", password_file: /p, ca_file: {ca}, replicas: 4}}"
+    ));
+    let full = full.unwrap().unwrap();
+    assert_eq!(full.address.to_string(), "rediss://redis.infra:6379/3");
+    assert_eq!((full.address.user.as_deref(), full.replicas), (Some("sidemint"), 4));
+    assert_eq!(full.password, Some(SecretRef::File("/p".into())));
+    assert_eq!((full.ca_file.as_ref().unwrap().display().to_string(), full.caution()), (ca.to_string(), None));
+    for (keys, says) in [
+        ("{replicas: 1}", "fleet.redis_url: is missing"),
+        ("{redis_url: \"redis://r\"}", "fleet.replicas: is missing"),
+        ("{redis_url: \"redis://r\", replicas: 0}", "fleet.replicas: must be between 1 and 10000"),
+        ("{redis_url: \"redis://r\", replicas: 10001}", "fleet.replicas: must be between 1 and 10000"),
+        ("{redis_url: \"redis://r\", replicas: -1}", "invalid"),
+        ("{redis_url: \"redis://u:dose1@r\", replicas: 1}", "fleet.redis_url: holds a password"),
+        ("{redis_url: \"rediss://u@r\", replicas: 1}", "whose password is missing"),
+        ("{redis_url: \"redis://r?dose1=1\", replicas: 1}", "has a query"),
+        ("{redis_url: \"redis://r\", replicas: 1, password_file: /a, password_env: B}", "fleet.password: is given as"),
+        ("{redis_url: \"redis://r\", replicas: 1, password: dose1}", "unknown field `password`"),
+        ("{redis_url: \"redis://r\", replicas: 1, ca_file: /dev/null}", "fleet.ca_file: is about rediss://"),
+        ("{redis_url: \"rediss://r\", replicas: 1, ca_file: /nowhere}", "fleet.ca_file: /nowhere is not a file"),
+    ] {
+        let problems = problems(&format!("{GOOD}fleet: {keys}"));
+        assert!(problems.iter().any(|problem| problem.contains(says)), "{keys}: {problems:?}");
+        assert!(!problems.concat().contains("dose1"), "{problems:?}");
+    }
+}
+
+#[test]
+fn a_fleet_that_may_not_be_meant_is_warned_of() {
+    let cautions = |text: &str| from_text(text, &Environment::default()).unwrap().cautions().join("; ");
+    for (host, is_open) in [("redis.infra", true), ("10.0.0.1", true), ("localhost", false), ("[::1]", false)] {
+        let text = format!("{GOOD}fleet: {{redis_url: \"redis://{host}\", password_env: P, replicas: 2}}");
+        assert_eq!(cautions(&text).contains("in the clear"), is_open, "{host}");
+        let safe = text.replace("redis://", "rediss://");
+        assert_eq!(cautions(&safe), "", "{host}");
+    }
+    let fleet = "fleet: {redis_url: \"redis://localhost\", replicas: 2}";
+    assert_eq!(cautions(&format!("{GOOD}{fleet}")), "");
+    let idle = "upstreams:\n  bold: {kind: boldbi, url: \"https://b/bi\", site: s, auth: {embed_secret_file: /s}}\n";
+    assert!(cautions(&format!("{idle}{fleet}")).contains("nothing to share"));
+}

@@ -34,8 +34,10 @@ local epoch, void, open, seq, scan = number(2), number(3), number(4), number(5),
 local missing, expect, doubt, count, tail = number(8), number(9), number(10), number(11), number(12)
 local scanned, mine = number(13), h[14]
 
+local same_era = math.floor(known / ERA) == math.floor(epoch / ERA)
+
 -- A new epoch: the log is lost (or a clock makes it worthless), so nothing starts before all that was promised is over.
-local new = not h[2] or h[1] ~= run or now < number(6) or (stepped and math.floor(known / ERA) == math.floor(epoch / ERA))
+local new = not h[2] or h[1] ~= run or now < number(6) or (stepped and same_era)
 if new then
   redis.call('DEL', key)
   mine, seq, tail, void, missing, scan = false, 0, 1, 0, 0, 0
@@ -44,7 +46,7 @@ if new then
   open = now + VALID + span
   expect, doubt = math.max(count, was), now + FORGET
   redis.call('HSET', key, 'run', run, 'epoch', epoch, 'void', 0, 'open', open, 'seq', 0, 'tail', 1)
-elseif now < doubt and was > expect then
+elseif now < doubt and was > expect and not same_era then
   expect, scan = was, 0
 end
 

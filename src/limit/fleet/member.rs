@@ -110,6 +110,11 @@ impl Member {
         self.stand == Stand::Joined
     }
 
+    /// Whether the limit is our share.
+    pub(in crate::limit) fn is_apart(&self) -> bool {
+        self.stand == Stand::Apart
+    }
+
     /// How many starts it has been promised.
     pub(in crate::limit) fn promised(&self) -> usize {
         self.promised.len()

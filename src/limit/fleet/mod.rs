@@ -17,19 +17,26 @@
 //! - When the log is lost or worthless (`FLUSHALL`, eviction, a restart, a failover, a step of the server's clock), the
 //!   script begins a new *epoch* in which nothing starts before all that was promised is over. How many members there
 //!   were is known by those who come back; those who do not are counted as silent.
-//! - Who is silent for [`FORGET`] is forgotten: it was killed and not replaced. If it was only cut off and still is,
+//! - Who is silent for 20 s is forgotten: it was killed and not replaced. If it was only cut off and still is,
 //!   from then on the sum may be over the limit by its share.
 //!
 //! A start that comes late squeezes what follows, so the span is longer than the window by [`margin`], and what is later
 //! than [`LATENESS`] is given up for another.
 
 mod clock;
+mod link;
+mod lost;
 mod member;
 mod script;
 mod share;
+mod wire;
 
+pub use link::{Link, Seen};
+pub use lost::{ErrorCode, Lost, Trouble};
 pub(super) use member::{Member, Start};
-pub(super) use script::{Ask, Micros, Mode, Reply, Terms};
+pub use script::Trial;
+pub(super) use script::{Ask, Micros, Reply, Terms};
+pub use wire::{Arg, Redis, probe};
 
 /// How late an answer may come.
 const LATE: Micros = 100_000;
@@ -37,6 +44,9 @@ const LATE: Micros = 100_000;
 const VALID: Micros = 200_000;
 /// How long after its last call a member counts as there.
 const LEASE: Micros = 400_000;
+/// How long a silent member is remembered.
+#[cfg(test)]
+const FORGET: Micros = 20_000_000;
 /// How often the script looks who is there.
 const SCAN: Micros = 100_000;
 /// How late a promised start may be used.
@@ -50,8 +60,6 @@ const RETRY: Micros = 50_000;
 pub(super) fn margin(window: Micros) -> Micros {
     (window / 40).max(LATENESS + 5_000)
 }
-/// How long a silent member is remembered.
-const FORGET: Micros = 20_000_000;
 
 #[cfg(test)]
 mod tests;

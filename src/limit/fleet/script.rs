@@ -1,6 +1,6 @@
 //! The words of `limit.lua`: what it is asked, and what it answers.
 
-use std::fmt::Write as _;
+use super::wire::Arg;
 
 /// Microseconds, by this machine's clock that never steps back or, where it says so, by the server's.
 pub(in crate::limit) type Micros = i64;
@@ -57,26 +57,19 @@ pub(in crate::limit) struct Ask {
 
 impl Ask {
     /// All but the run id, which the connection knows.
-    pub(super) fn args(&self, id: &str, terms: &Terms) -> Vec<String> {
+    pub(in crate::limit) fn args<'a>(&self, id: &'a str, terms: &Terms) -> Vec<Arg<'a>> {
         let mode = match self.mode {
             Mode::Probe => "probe",
             Mode::Join => "join",
             Mode::Take => "take",
             Mode::Leave => "leave",
         };
-        let Ask { sent, epoch, members, rank, want, held, lead, .. } = self;
-        let Terms { starts, span, horizon, replicas } = terms;
-        let mut args = vec![mode.to_owned(), id.to_owned()];
-        let stepped = i64::from(self.stepped);
-        let numbers = [*sent, *epoch, stepped, *members, *rank, (*want).into(), (*held).into(), *lead];
-        let terms = [(*starts).into(), *span, *horizon, (*replicas).into()];
-        args.extend(numbers.into_iter().chain(terms).map(|number: i64| {
-            let mut text = String::new();
-            // Writing to a text does not fail.
-            let _ = write!(text, "{number}");
-            text
-        }));
-        args
+        let Ask { sent, epoch, members, rank, want, held, lead, .. } = *self;
+        let Terms { starts, span, horizon, replicas } = *terms;
+        let numbers = [sent, epoch, self.stepped.into(), members, rank, want.into(), held.into(), lead];
+        let terms = [starts.into(), span, horizon, replicas.into()];
+        let numbers = numbers.into_iter().chain(terms).map(Arg::Number);
+        [Arg::Text(mode), Arg::Text(id)].into_iter().chain(numbers).collect()
     }
 }
 
@@ -107,7 +100,7 @@ pub(in crate::limit) struct Taken {
 
 impl Reply {
     /// Nothing, if these are not words of the script.
-    pub(super) fn read(words: &[i64]) -> Option<Reply> {
+    pub(in crate::limit) fn read(words: &[i64]) -> Option<Reply> {
         const TAKEN: i64 = 1;
         let taken = match words {
             [_, TAKEN, epoch, void, open, rank, members, after, opens, starts @ ..] => Some(Taken {
@@ -124,5 +117,32 @@ impl Reply {
             _ => return None,
         };
         words.first().map(|now| Reply { now: *now, taken })
+    }
+}
+
+/// What to ask one after the other to see whether the script is allowed all that it does: the time, to be a member, to
+/// be none.
+pub struct Trial(Micros);
+
+impl Trial {
+    /// Begins with what the server's clock shows.
+    pub const CLOCK: [Arg<'static>; 2] = [Arg::Text("probe"), Arg::Text("check")];
+
+    /// Goes on from the answer to that.
+    pub fn of(answer: &[i64]) -> Option<Trial> {
+        answer.first().copied().map(Trial)
+    }
+
+    /// The calls that follow.
+    pub fn calls(&self) -> [Vec<Arg<'static>>; 2] {
+        let terms = Terms { starts: 1, span: 1_000_000, horizon: 10_000_000, replicas: 1 };
+        let (want, rank) = (1, -1);
+        // A check may be slow.
+        let sent = self.0 + 1_000_000;
+        let ask = |mode| {
+            Ask { mode, at: 0, sent, epoch: 0, stepped: false, members: 0, rank, want, held: 0, lead: 0 }
+                .args("check", &terms)
+        };
+        [Mode::Join, Mode::Leave].map(ask)
     }
 }

@@ -16,8 +16,8 @@ pub(super) enum Share {
         round: Micros,
         /// From one replica's turn to the next one's.
         step: Micros,
-        /// The number and moment of the last turn that was taken.
-        last: Option<(i64, Micros)>,
+        /// The number of the last turn that was taken.
+        last: Option<i64>,
     },
 }
 
@@ -39,20 +39,12 @@ impl Share {
             Share::Turns { round, step, last } => {
                 let since = agreed - (rank * *step).rem_euclid(*round);
                 let (turn, late) = (since.div_euclid(*round), since.rem_euclid(*round));
-                if late > LATENESS || last.is_some_and(|(last, _)| last >= turn) {
+                if late > LATENESS || last.is_some_and(|last| last >= turn) {
                     return Err(*round - late);
                 }
-                *last = Some((turn, now));
+                *last = Some(turn);
                 Ok(())
             }
-        }
-    }
-
-    /// When there was the last start, if ever.
-    pub(super) fn last(&self) -> Option<Micros> {
-        match self {
-            Share::Window(window) => window.last(),
-            Share::Turns { last, .. } => last.map(|(_, at)| at),
         }
     }
 
@@ -106,6 +98,5 @@ mod tests {
         assert_eq!(share.start(0, 0, 0), Ok(()));
         assert_eq!(share.start(1_000, 1_000, 0), Err(2_049_000), "one round on");
         assert_eq!(share.start(2_050_000 + LATENESS + 1, 2_050_000 + LATENESS + 1, 0), Err(2_050_000 - LATENESS - 1));
-        assert_eq!(share.last(), Some(0));
     }
 }

@@ -44,6 +44,10 @@ labels! {
     Warning { ShortLived "short_lived", BrowserUnsafePayload "browser_unsafe_payload", MissingClaim "missing_claim" }
     /// Why a load was rejected.
     LoadRejection { Limited "load_limited", ViewerLimited "viewer_limited" }
+    /// How a call to the Redis of the fleet ended.
+    FleetOutcome {
+        Ok "ok", Timeout "timeout", Connect "connect", Denied "denied", ServerError "server_error",
+    }
     /// The class of a response's status (RFC 9110 section 15).
     StatusClass {
         Informational "1xx", Success "2xx", Redirection "3xx", ClientError "4xx", ServerError "5xx",

@@ -13,7 +13,8 @@ fn worlds(loads: u64, first_seed: u64, weather: Weather, starts: &[u32], replica
     let (mut sum, mut seconds, mut seed) = (0, 0, first_seed);
     while sum < loads {
         let mut dice = fastrand::Rng::with_seed(seed);
-        let (starts, replicas) = (dice.choice(starts).copied().unwrap_or(20), dice.choice(replicas).copied().unwrap_or(4));
+        let (starts, replicas) =
+            (dice.choice(starts).copied().unwrap_or(20), dice.choice(replicas).copied().unwrap_or(4));
         let mut world = World::new(seed, starts, replicas, weather);
         world.run(120 * SECOND);
         (sum, seconds, seed) = (sum + world.started, seconds + 120, seed + 1);
@@ -31,7 +32,8 @@ fn whatever_breaks_no_window_holds_more_than_the_limit() {
 #[test]
 fn in_fair_weather_the_fleet_starts_what_the_limit_allows() {
     let weather = Weather { troubles: false, latency: 2_000 };
-    for (seed, (starts, replicas)) in [(1, 1), (20, 1), (20, 4), (20, 40), (200, 8), (2_000, 3)].into_iter().enumerate() {
+    for (seed, (starts, replicas)) in [(1, 1), (20, 1), (20, 4), (20, 40), (200, 8), (2_000, 3)].into_iter().enumerate()
+    {
         let mut world = World::new(seed as u64, starts, replicas, weather);
         world.run(10 * SECOND);
         let settled = world.started;

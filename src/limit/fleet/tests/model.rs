@@ -54,8 +54,9 @@ impl Server {
             }
             return (Reply { now, taken: None }, false);
         }
+        let same_era = |key: &Key| ask.epoch / 4096 == key.epoch / 4096;
         let run = self.run;
-        let good = |key: &Key| key.run == run && now >= key.last && !(ask.stepped && ask.epoch / 4096 == key.epoch / 4096);
+        let good = |key: &Key| key.run == run && now >= key.last && !(ask.stepped && same_era(key));
         let new = !self.key.as_ref().is_some_and(good);
         self.epochs += i64::from(new);
         let key = self.key.get_or_insert_default();
@@ -68,7 +69,7 @@ impl Server {
                 doubt: now + FORGET,
                 ..Key::default()
             };
-        } else if now < key.doubt && ask.members > key.expect {
+        } else if now < key.doubt && ask.members > key.expect && !same_era(key) {
             (key.expect, key.scan) = (ask.members, 0);
         }
         let mine = key.members.get(&id).copied();
@@ -80,7 +81,8 @@ impl Server {
         if mine.is_none() || now >= key.scan {
             let here = now >= ready.unwrap_or(now);
             let taken = key.look(now, id, here, terms.replicas, new);
-            let free = || std::iter::once(ask.rank).filter(|hint| *hint >= 0).chain(0..).find(|rank| !taken.contains(rank));
+            let free =
+                || std::iter::once(ask.rank).filter(|hint| *hint >= 0).chain(0..).find(|rank| !taken.contains(rank));
             rank = rank.or_else(free);
         }
         let (rank, ready) = (rank.unwrap_or(0), ready.unwrap_or(now));

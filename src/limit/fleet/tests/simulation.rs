@@ -102,7 +102,16 @@ impl World {
         for number in 0..replicas as usize {
             let clock = world.dice.i64(0..1000 * S);
             let member = Member::new(terms, number as i64, clock);
-            world.replicas.push(Replica { member, life: 0, waiting: 0, clock, cut: false, cut_since: 0, stalled: 0, woken: 0 });
+            world.replicas.push(Replica {
+                member,
+                life: 0,
+                waiting: 0,
+                clock,
+                cut: false,
+                cut_since: 0,
+                stalled: 0,
+                woken: 0,
+            });
             world.at(0, Event::Wake(number, 0));
         }
         if weather.troubles {
@@ -153,7 +162,8 @@ impl World {
             return self.at(later, Event::Wake(who, life));
         }
         // Those who come, and those who give up.
-        replica.waiting = (replica.waiting + self.dice.usize(0..20 + self.terms.starts as usize / 10)).min(self.terms.starts as usize * 4);
+        replica.waiting = (replica.waiting + self.dice.usize(0..20 + self.terms.starts as usize / 10))
+            .min(self.terms.starts as usize * 4);
         if self.dice.u8(0..50) == 0 {
             replica.waiting /= 2;
         }
@@ -175,7 +185,11 @@ impl World {
         let ask = replica.member.call(local, replica.waiting);
         wakes = wakes.min(replica.member.next(replica.waiting));
         // Timers are late by a little, and now and then by more.
-        let late = if self.weather.troubles && self.dice.u8(0..200) == 0 { self.dice.i64(0..60 * MS) } else { self.dice.i64(0..2 * MS) };
+        let late = if self.weather.troubles && self.dice.u8(0..200) == 0 {
+            self.dice.i64(0..60 * MS)
+        } else {
+            self.dice.i64(0..2 * MS)
+        };
         let wakes = wakes.max(local + 1) - replica.clock + late;
         replica.woken = wakes;
         self.at(wakes, Event::Wake(who, life));
@@ -202,12 +216,13 @@ impl World {
         let (reply, _) = if self.server_down > self.now {
             (None, false)
         } else {
-            let (reply, late) =
-                self.server.answer(self.now + self.server_clock, who as u32, &ask, &self.terms);
+            let (reply, late) = self.server.answer(self.now + self.server_clock, who as u32, &ask, &self.terms);
             (Some(reply), late)
         };
         let back = self.now + self.latency();
-        if ask.mode != super::super::Mode::Probe { self.note(format!("{who} asks {ask:?} -> {reply:?}")); }
+        if ask.mode != super::super::Mode::Probe {
+            self.note(format!("{who} asks {ask:?} -> {reply:?}"));
+        }
         // Who waits gives up, and an answer may be lost.
         if back > sent + 100 * MS || self.replicas[who].cut || reply.is_none() {
             return self.at((sent + 100 * MS).max(self.now), Event::Returns(who, life, ask, None));
@@ -242,8 +257,16 @@ impl World {
             if self.now - first < self.window {
                 let from = self.now - 3 * S;
                 let key = self.server.key.as_ref();
-                println!("{key:?} {} {:?}", self.now + self.server_clock, self.replicas.iter().map(|r| format!("{:?} {}", r.member, r.cut)).collect::<Vec<_>>());
-                let story: Vec<_> = self.story.iter().filter(|line| line[..12].trim().parse::<i64>().unwrap() > from || line.contains("trouble")).collect();
+                println!(
+                    "{key:?} {} {:?}",
+                    self.now + self.server_clock,
+                    self.replicas.iter().map(|r| format!("{:?} {}", r.member, r.cut)).collect::<Vec<_>>()
+                );
+                let story: Vec<_> = self
+                    .story
+                    .iter()
+                    .filter(|line| line[..12].trim().parse::<i64>().unwrap() > from || line.contains("trouble"))
+                    .collect();
                 panic!(
                     "seed {}: {} and one more start in {} us at {} by {who}\n{story:#?}",
                     self.seed,
