@@ -38,13 +38,12 @@ struct Seat {
 }
 
 impl Server {
-    pub(super) fn answer(&mut self, now: Micros, id: u32, ask: &Ask, terms: &Terms) -> (Reply, bool) {
-        const TOO_LATE: bool = true;
+    pub(super) fn answer(&mut self, now: Micros, id: u32, ask: &Ask, terms: &Terms) -> Reply {
         if ask.mode == Mode::Probe {
-            return (Reply { now, taken: None }, false);
+            return Reply { now, taken: None };
         }
         if now - ask.sent > LATE {
-            return (Reply { now, taken: None }, TOO_LATE);
+            return Reply { now, taken: None };
         }
         if ask.mode == Mode::Leave {
             if let Some(key) = &mut self.key
@@ -52,7 +51,7 @@ impl Server {
             {
                 key.scan = 0;
             }
-            return (Reply { now, taken: None }, false);
+            return Reply { now, taken: None };
         }
         let same_era = |key: &Key| ask.epoch / 4096 == key.epoch / 4096;
         let run = self.run;
@@ -99,7 +98,7 @@ impl Server {
         if ask.want > 0 {
             key.promise(now, ask, terms, &mut taken);
         }
-        (Reply { now, taken: Some(taken) }, false)
+        Reply { now, taken: Some(taken) }
     }
 }
 
