@@ -98,10 +98,10 @@ if not mine or now >= scan then
   missing, count, scan = gone, math.max(live + away, expect), now + SCAN
   redis.call('HSET', key, 'epoch', epoch, 'void', void, 'seq', seq, 'missing', missing, 'count', count, 'scan', scan,
     'scanned', now, 'expect', expect, 'until', doubt)
+  redis.call('PEXPIRE', key, KEEP)
 end
 ready = ready or now
 redis.call('HSET', key, own, string.format('%.0f %.0f %.0f', rank, now, ready), 'last', now)
-redis.call('PEXPIRE', key, KEEP)
 
 open = math.max(open, ready)
 local reply = {now, TAKEN, epoch, void, open, rank, count, 0, 0}

@@ -52,7 +52,7 @@ const SCAN: Micros = 100_000;
 /// How late a promised start may be used.
 const LATENESS: Micros = 20_000;
 /// How often a member calls that has somebody waiting, and one that has not.
-const BEATS: [Micros; 2] = [80_000, 150_000];
+const BEATS: [Micros; 2] = [80_000, 180_000];
 /// How often one calls whose calls stay without answer.
 const RETRY: Micros = 50_000;
 

@@ -1,6 +1,7 @@
 //! The parts together: the script against its model, and the whole in virtual time.
 
 mod model;
+mod queue;
 mod script;
 mod simulation;
 

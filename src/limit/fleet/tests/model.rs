@@ -102,6 +102,13 @@ impl Server {
     }
 }
 
+impl Server {
+    /// How many starts it remembers.
+    pub(super) fn promised(&self) -> usize {
+        self.key.as_ref().map_or(0, |key| key.log.len())
+    }
+}
+
 impl Key {
     /// Who is there? Returns the ranks of the others.
     fn look(&mut self, now: Micros, id: u32, here: bool, replicas: u32, new: bool) -> Vec<i64> {

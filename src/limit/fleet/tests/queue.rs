@@ -1,0 +1,189 @@
+//! Queues of several replicas before one limit, on a paused clock: who starts, who waits, who is sent away.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::super::member::Member;
+use super::super::script::Terms;
+use super::super::{Micros, margin};
+use super::model::Server;
+use crate::config::LoadLimit;
+use crate::lifecycle::Tasks;
+use crate::limit::queue::{Gate, Queue, boot_micros, micros};
+use crate::model::Clock;
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::LoadMetrics;
+
+const ROUND_TRIP: Duration = Duration::from_millis(1);
+
+struct Fleet {
+    server: Arc<Mutex<Server>>,
+    clock: Clock,
+    tasks: Tasks,
+    limit: LoadLimit,
+    metrics: LoadMetrics,
+}
+
+impl Fleet {
+    fn new(per_second: u32, max_wait: u64) -> Fleet {
+        let begin = Instant::now();
+        let limit = LoadLimit {
+            per_second,
+            window: Duration::from_secs(1),
+            max_wait: Duration::from_secs(max_wait),
+            max_waiting: 10_000,
+            per_viewer_per_second: 1000,
+        };
+        Fleet {
+            server: Arc::default(),
+            clock: Clock::driven_by(move || begin.elapsed()),
+            tasks: Tasks::new(),
+            limit,
+            metrics: Metrics::new().unwrap().upstream("acme").loads.clone(),
+        }
+    }
+
+    /// A replica that has joined and may start loads.
+    async fn replica(&self, id: u32) -> Arc<Queue> {
+        let window = micros(self.limit.window);
+        let horizon = micros(self.limit.max_wait);
+        let terms = Terms { starts: self.limit.per_second, span: window + margin(window), horizon, replicas: 2 };
+        let member = Member::new(terms, 0, boot_micros(self.clock.now()));
+        let queue = Queue::new(&self.limit, Gate::Fleet(Box::new(member)), self.clock.clone(), self.tasks.clone());
+        self.tasks.background(serve(Arc::clone(&queue), Arc::clone(&self.server), self.clock.clone(), id, terms));
+        while !queue.is_settled() {
+            sleep(ROUND_TRIP).await;
+        }
+        queue
+    }
+}
+
+/// What `Service` does, with the model in place of Redis.
+async fn serve(queue: Arc<Queue>, server: Arc<Mutex<Server>>, clock: Clock, id: u32, terms: Terms) {
+    while let Some(chores) = queue.work() {
+        if let Some(ask) = chores.ask {
+            sleep(ROUND_TRIP / 2).await;
+            let now = 1_800_000_000_000_000 + boot_micros(clock.now());
+            let reply = server.lock().unwrap().answer(now, id, &ask, &terms);
+            sleep(ROUND_TRIP / 2).await;
+            queue.heard(&ask, Some(reply));
+            continue;
+        }
+        tokio::select! {
+            () = sleep(chores.pause.min(Duration::from_secs(1))) => {}
+            () = queue.bell().notified() => {}
+        }
+    }
+}
+
+/// Asks for so many loads of this viewer at once; how long each waited, or when to ask again.
+async fn ask(queue: &Arc<Queue>, viewer: u64, loads: usize, metrics: &LoadMetrics) -> Vec<Result<Duration, Duration>> {
+    let loads = (0..loads)
+        .map(|_| async { if queue.try_start() { Ok(Duration::ZERO) } else { queue.wait(viewer, metrics).await } });
+    join_all(loads).await
+}
+
+fn served(answers: &[Result<Duration, Duration>]) -> usize {
+    answers.iter().filter(|answer| answer.is_ok()).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_fleet_lets_the_limit_through_at_once_and_the_rest_in_turn() {
+    let fleet = Fleet::new(20, 10);
+    let (a, b) = (fleet.replica(1).await, fleet.replica(2).await);
+    let begin = fleet.clock.now();
+    let (of_a, of_b) = tokio::join!(ask(&a, 1, 30, &fleet.metrics), ask(&b, 2, 30, &fleet.metrics));
+    let waits: Vec<Duration> = of_a.into_iter().chain(of_b).map(|wait| wait.unwrap()).collect();
+    let at_once = waits.iter().filter(|wait| **wait < Duration::from_millis(10)).count();
+    assert_eq!(at_once, 20);
+    assert!(fleet.clock.now().since(begin) < Duration::from_millis(2_100), "60 loads are three bursts");
+    assert_eq!((a.waiting(), b.waiting()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_floods_leaves_room_for_another() {
+    let fleet = Fleet::new(20, 2);
+    let (flooded, calm) = (fleet.replica(1).await, fleet.replica(2).await);
+    let flood = async {
+        let mut sum = 0;
+        for _ in 0..200 {
+            let Ok(answers) = timeout(Duration::from_millis(50), ask(&flooded, 1, 50, &fleet.metrics)).await else {
+                continue;
+            };
+            sum += served(&answers);
+        }
+        sum
+    };
+    let singles = async {
+        let mut waits = Vec::new();
+        for _ in 0..20 {
+            sleep(Duration::from_millis(450)).await;
+            waits.extend(ask(&calm, 2, 1, &fleet.metrics).await);
+        }
+        waits
+    };
+    let (_, waits) = tokio::join!(flood, singles);
+    assert_eq!(served(&waits), 20, "{waits:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viewer_who_floods_is_sent_away_before_one_who_does_not() {
+    let fleet = Fleet::new(20, 2);
+    let queue = fleet.replica(1).await;
+    let flood = ask(&queue, 1, 500, &fleet.metrics);
+    let single = async {
+        sleep(Duration::from_millis(100)).await;
+        ask(&queue, 2, 3, &fleet.metrics).await
+    };
+    let (flood, single) = tokio::join!(flood, single);
+    assert_eq!(served(&single), 3, "{single:?}");
+    let longest = single.iter().flatten().max().unwrap();
+    assert!(*longest < Duration::from_millis(1_100), "next in turn, not last: {longest:?}");
+    assert_eq!(served(&flood), 37, "two bursts of 20 are what fits into the wait");
+    for after in flood.iter().filter_map(|answer| answer.err()) {
+        assert!(after >= Duration::from_secs(1), "{after:?}");
+    }
+    assert_eq!(queue.waiting(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_somebody_waited_for_in_vain_is_the_next_ones() {
+    let fleet = Fleet::new(1, 5);
+    let queue = fleet.replica(1).await;
+    assert_eq!(served(&ask(&queue, 1, 1, &fleet.metrics).await), 1);
+    let gone = timeout(Duration::from_millis(100), ask(&queue, 2, 1, &fleet.metrics)).await;
+    assert!(gone.is_err());
+    let waits = ask(&queue, 3, 1, &fleet.metrics).await;
+    assert!(waits[0].unwrap() < Duration::from_millis(1_000), "{waits:?}");
+    let log = fleet.server.lock().unwrap().promised();
+    assert_eq!(log, 2, "nothing was promised twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_nobody_has_any_more_ends() {
+    let fleet = Fleet::new(20, 2);
+    let queue = fleet.replica(1).await;
+    queue.retire();
+    assert!(queue.work().is_none());
+    assert_eq!(Arc::strong_count(&queue), 2);
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(Arc::strong_count(&queue), 1, "who served it is gone");
+}
+
+/// Half of the fleet goes silent: the other half has its own half at once, and the whole when it is forgotten.
+#[tokio::test(start_paused = true)]
+async fn who_is_silent_costs_its_share_until_it_is_forgotten() {
+    let fleet = Fleet::new(20, 2);
+    let (a, b) = (fleet.replica(1).await, fleet.replica(2).await);
+    b.retire();
+    sleep(Duration::from_millis(700)).await;
+    let at_once = |waits: &[Result<Duration, Duration>]| {
+        waits.iter().flatten().filter(|wait| **wait < Duration::from_millis(10)).count()
+    };
+    assert_eq!(at_once(&ask(&a, 1, 25, &fleet.metrics).await), 10);
+    sleep(Duration::from_micros(u64::try_from(super::super::FORGET + 1_000_000 as Micros).unwrap())).await;
+    assert_eq!(at_once(&ask(&a, 1, 25, &fleet.metrics).await), 20);
+}
