@@ -38,6 +38,8 @@ struct UpstreamStatus {
     /// Null where there is no limit.
     loads_per_window: Option<u32>,
     window_seconds: Option<f64>,
+    /// Whose limit it is: `process`, `fleet`, `share` (the fleet's Redis is away), `joining`.
+    load_limit_of: Option<&'static str>,
     loads_waiting: usize,
 }
 
@@ -140,6 +142,7 @@ fn upstream_status(upstream: &Upstream) -> UpstreamStatus {
         paused_for: upstream.vendor.paused_for().map(|rest| rest.as_secs() + 1),
         loads_per_window: limit.map(|limit| limit.per_second),
         window_seconds: limit.map(|limit| limit.window.as_secs_f64()),
+        load_limit_of: upstream.limiter.as_ref().map(|limiter| limiter.standing().as_str()),
         loads_waiting: upstream.limiter.as_ref().map_or(0, |limiter| limiter.waiting()),
     }
 }
@@ -247,7 +250,7 @@ fn upstream_row(upstream: &UpstreamStatus) -> Vec<String> {
         None => upstream.service_token.to_owned(),
     };
     let limit = match upstream.loads_per_window.zip(upstream.window_seconds) {
-        Some((loads, seconds)) => format!("{loads} per {seconds} s"),
+        Some((loads, seconds)) => format!("{loads} per {seconds} s{}", whose(upstream.load_limit_of)),
         None => "none".to_owned(),
     };
     [
@@ -261,6 +264,15 @@ fn upstream_row(upstream: &UpstreamStatus) -> Vec<String> {
         upstream.last_error.clone().unwrap_or_else(|| "–".to_owned()),
     ]
     .to_vec()
+}
+
+fn whose(limit_of: Option<&str>) -> &'static str {
+    match limit_of {
+        Some("fleet") => ", for the whole fleet",
+        Some("share") => ", of which this replica takes its share: the fleet's Redis is away",
+        Some("joining") => ", and is looking for its fleet",
+        _ => "",
+    }
 }
 
 fn issuer_row(issuer: &IssuerStatus) -> Vec<String> {

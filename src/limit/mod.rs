@@ -27,6 +27,7 @@ use crate::config::LoadLimit;
 use crate::lifecycle::Tasks;
 use crate::model::{Clock, Code, Fault};
 use crate::telemetry::metrics::{LoadMetrics, LoadRejection};
+pub use fleet::Standing;
 use queue::{Gate, Queue, micros};
 pub use replica::Replica;
 use window::Window;
@@ -87,6 +88,11 @@ impl Limiter {
     /// Whether loads could ever start: not before it is known whether the rest of the fleet can be reached.
     pub fn is_settled(&self) -> bool {
         self.queue.is_settled()
+    }
+
+    /// Whose limit it is.
+    pub fn standing(&self) -> Standing {
+        self.queue.standing()
     }
 
     /// How many wait.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::fleet::{Ask, Member, Micros, Reply, Start};
+use super::fleet::{Ask, Member, Micros, Reply, Standing, Start};
 use super::lanes::Lanes;
 use super::window::Window;
 use crate::config::LoadLimit;
@@ -53,10 +53,8 @@ pub(super) struct Chores {
     pub(super) ask: Option<Ask>,
     /// How long there is nothing else.
     pub(super) pause: Duration,
-    /// Whether the limit is that of the whole fleet.
-    pub(super) joined: bool,
-    /// Whether it is our share.
-    pub(super) alone: bool,
+    /// Whose limit it is.
+    pub(super) standing: Standing,
 }
 
 impl Queue {
@@ -206,7 +204,7 @@ impl Queue {
         let waiting = lanes.len();
         let ask = member.call(now, waiting);
         let pause = duration(member.next(waiting).min(opens).saturating_sub(now));
-        Some(Chores { ask, pause, joined: member.is_joined(), alone: member.is_apart() })
+        Some(Chores { ask, pause, standing: member.standing() })
     }
 
     /// Takes in what Redis said to a call, or that it said nothing.
@@ -241,6 +239,14 @@ impl Queue {
         match &mut self.lock().gate {
             Gate::Own(_) => None,
             Gate::Fleet(member) => member.farewell(now),
+        }
+    }
+
+    /// Whose limit it is.
+    pub(super) fn standing(&self) -> Standing {
+        match &self.lock().gate {
+            Gate::Own(_) => Standing::Process,
+            Gate::Fleet(member) => member.standing(),
         }
     }
 

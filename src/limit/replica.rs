@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use super::fleet::{Ask, Member, Micros, Redis, Reply, Terms, margin};
+use super::fleet::{Ask, Member, Micros, Redis, Reply, Standing, Terms, margin};
 use super::queue::{Chores, Gate, Queue, boot_micros, micros};
 use crate::config::{Fleet, LoadLimit};
 use crate::lifecycle::Tasks;
@@ -120,8 +120,8 @@ type Calling = Pin<Box<dyn Future<Output = (Ask, Option<Reply>)> + Send>>;
 impl Service {
     async fn run(&mut self) {
         let mut calling: Option<Calling> = None;
-        while let Some(Chores { ask, pause, joined, alone }) = self.queue.work() {
-            self.tell(joined, alone);
+        while let Some(Chores { ask, pause, standing }) = self.queue.work() {
+            self.tell(standing);
             if let Some(ask) = ask {
                 calling = Some(self.call(ask));
             }
@@ -151,7 +151,8 @@ impl Service {
     }
 
     /// Says whether the limit is that of the fleet, when that has changed.
-    fn tell(&mut self, joined: bool, alone: bool) {
+    fn tell(&mut self, standing: Standing) {
+        let (joined, alone) = (standing == Standing::Fleet, standing == Standing::Share);
         if joined != self.joined {
             self.joined = joined;
             let apart = self.apart.fetch_add(if joined { -1 } else { 1 }, Ordering::Relaxed);

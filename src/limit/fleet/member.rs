@@ -68,6 +68,31 @@ enum Stand {
     Apart,
 }
 
+/// Whose limit it is that loads start by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// This process's own, as there is no fleet.
+    Process,
+    /// That of the whole fleet.
+    Fleet,
+    /// This replica's share of it.
+    Share,
+    /// The next moment tells; no load starts before.
+    Joining,
+}
+
+impl Standing {
+    /// In a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Standing::Process => "process",
+            Standing::Fleet => "fleet",
+            Standing::Share => "share",
+            Standing::Joining => "joining",
+        }
+    }
+}
+
 /// Whether a load may start now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::limit) enum Start {
@@ -105,14 +130,13 @@ impl Member {
         }
     }
 
-    /// Whether the limit is that of the whole fleet.
-    pub(in crate::limit) fn is_joined(&self) -> bool {
-        self.stand == Stand::Joined
-    }
-
-    /// Whether the limit is our share.
-    pub(in crate::limit) fn is_apart(&self) -> bool {
-        self.stand == Stand::Apart
+    /// Whose limit it is.
+    pub(in crate::limit) fn standing(&self) -> Standing {
+        match self.stand {
+            Stand::Joining(_) => Standing::Joining,
+            Stand::Joined => Standing::Fleet,
+            Stand::Apart => Standing::Share,
+        }
     }
 
     /// How many starts it has been promised.

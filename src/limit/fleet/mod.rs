@@ -33,6 +33,7 @@ mod wire;
 
 pub use link::{Link, Seen};
 pub use lost::{ErrorCode, Lost, Trouble};
+pub use member::Standing;
 pub(super) use member::{Member, Start};
 pub use script::Trial;
 pub(super) use script::{Ask, Micros, Reply, Terms};

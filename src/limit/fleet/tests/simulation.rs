@@ -7,7 +7,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
 
-use super::super::member::{Member, Start};
+use super::super::member::{Member, Standing, Start};
 use super::super::script::{Ask, Micros, Mode, Reply, Terms};
 use super::super::{LATE, margin};
 use super::model::{Key, Server};
@@ -341,7 +341,7 @@ impl World {
                 let replica = &mut self.replicas[who];
                 replica.cut = match replica.cut {
                     // Not before it was back.
-                    None => replica.member.is_joined().then_some(now),
+                    None => (replica.member.standing() == Standing::Fleet).then_some(now),
                     Some(_) => None,
                 };
             }
