@@ -54,7 +54,8 @@
 //!    [`upstream::Client::call`] with its deadline, repetition and metrics. Where a viewer token ends with the service token, the flight
 //!    carries the life that is wanted ([`lease::Want`]), and an old service token is renewed first.
 //! 6. A load then begins in [`limit::Limiter::begin`], or waits in [`limit::Limiter::wait`], as late
-//!    as possible; a renewal does not.
+//!    as possible; a renewal does not. With a fleet, a [`limit::Replica`] asks Redis when it may start ([`limit::fleet`]
+//!    tells how).
 //! 7. The reply is put together from pieces that were rendered when the token came; the seconds
 //!    that are left are written between them. Counters, histogram and audit line: done.
 //! 8. Any [`model::Fault`] on the way becomes a reply in [`edge::respond::problem`] and nowhere else.
