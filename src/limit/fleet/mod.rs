@@ -13,7 +13,7 @@
 //!   known to all, or they start nothing, [`VALID`] later.
 //! - A member who has not called for [`LEASE`] is silent. Within [`SCAN`] more, the others' limit is less by its share.
 //! - A member whose calls stay without answer thus waits all of these and one span, in which the others' last starts
-//!   pass, and goes on with its [share](share) alone. Back again, it first lets the last of its own starts pass.
+//!   pass, and goes on with its [share] alone. Back again, it first lets the last of its own starts pass.
 //! - When the log is lost or worthless (`FLUSHALL`, eviction, a restart, a failover, a step of the server's clock), the
 //!   script begins a new *epoch* in which nothing starts before all that was promised is over. How many members there
 //!   were is known by those who come back; those who do not are counted as silent.
