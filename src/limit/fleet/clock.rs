@@ -4,8 +4,8 @@ use super::script::Micros;
 
 /// Both clocks may run that much faster or slower than they should, in parts of a million (NTP slews by 500).
 const DRIFT: i64 = 1000;
-/// What is no step yet.
-const TOLERANCE: Micros = 2_000;
+/// What is no step yet: both clocks are read in whole microseconds.
+const TOLERANCE: Micros = 300;
 
 /// Between which bounds the server's clock is ahead of ours. An answer was given after its question was sent and before
 /// it was read, so each one narrows the bounds.
@@ -14,11 +14,13 @@ pub(super) struct ServerClock {
     least: Micros,
     most: Micros,
     at: Micros,
+    /// What an answer takes when it is quick.
+    quick: Micros,
 }
 
 impl ServerClock {
     pub(super) fn new(shown: Micros, sent: Micros, read: Micros) -> ServerClock {
-        ServerClock { least: shown - read, most: shown - sent, at: read }
+        ServerClock { least: shown - read, most: shown - sent, at: read, quick: read - sent }
     }
 
     /// Takes in one more answer. False if it cannot be that of a clock that just goes on: then the bounds are anew.
@@ -31,13 +33,20 @@ impl ServerClock {
             return false;
         }
         let (least, most) = (least.max(new.least), most.min(new.most));
-        *self = ServerClock { least: least.min(most), most: least.max(most), at: read };
+        let quick = new.quick.min(self.quick + self.quick / 16 + 10);
+        *self = ServerClock { least: least.min(most), most: least.max(most), at: read, quick };
         true
     }
 
     /// What it shows at least.
     pub(super) fn shows(&self, at: Micros) -> Micros {
         at + self.least
+    }
+
+    /// By how much what is taken for the server's clock may be wrong: a step that is smaller than an answer is long hides
+    /// in it, however near the bounds are.
+    pub(super) fn uncertainty(&self) -> Micros {
+        self.quick.max(self.most - self.least)
     }
 
     /// When it is sure to show this.
@@ -62,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_step_of_either_kind_is_seen() {
-        for step in [3_600_000_000, 5_000, -5_000, -3_600_000_000] {
+        for step in [3_600_000_000, 1_000, -1_000, -3_600_000_000] {
             let mut clock = ServerClock::new(1_000_050, 0, 100);
             assert!(!clock.heard(1_010_050 + step, 10_000, 10_100), "{step}");
             assert_eq!(clock.shows(20_000), 1_019_950 + step, "what counts is what it shows now");

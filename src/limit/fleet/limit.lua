@@ -3,7 +3,7 @@
 -- KEYS[1]  a hash that belongs to this script alone and expires when no replica calls any more.
 -- Returns  {now, status, epoch, void, open, rank, members, after, opens, start, ...}; times are microseconds by this
 --          server's clock. How it all fits together is told in mod.rs; numbers in capitals are the same there.
-local LATE, VALID, LEASE, SCAN, FORGET, KEEP = 100000, 200000, 400000, 100000, 20000000, 60000
+local LATE, VALID, LEASE, SCAN, FORGET, KEEP = 100000, 200000, 400000, 100000, 300000000, 600000
 -- An epoch is an era of the log and, below this, how often the limit was cut down in it.
 local ERA = 4096
 local PROBED, TAKEN, TOO_LATE = 0, 1, 2
@@ -11,9 +11,10 @@ local PROBED, TAKEN, TOO_LATE = 0, 1, 2
 local key, run, mode, id = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local sent, known, stepped = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1'
 local was, hint = tonumber(ARGV[7]), tonumber(ARGV[8])
-local want, held, lead = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
-local starts, span, max_wait = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
-local replicas = tonumber(ARGV[15])
+local want, held, lead, slack = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local unsure = tonumber(ARGV[13])
+local starts, span, max_wait = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
+local replicas = tonumber(ARGV[17])
 local own = 'm:' .. id
 
 local clock = redis.call('TIME')
@@ -23,7 +24,17 @@ if mode == 'probe' then return {now, PROBED} end
 -- Whoever asked has given up: what came of it would never be used.
 if now - sent > LATE then return {now, TOO_LATE} end
 if mode == 'leave' then
-  if redis.call('HDEL', key, own) == 1 then redis.call('HSET', key, 'scan', 0) end
+  local mine = redis.call('HGET', key, own)
+  if mine then
+    local rank, seen, ready = string.match(mine, '^(%d+) (%d+) (%d+)$')
+    if now - seen <= LEASE and now >= tonumber(ready) then
+      redis.call('HDEL', key, own)
+    else
+      -- Starts of its own are behind it: away until they have passed, and then forgotten.
+      redis.call('HSET', key, own, string.format('%s %.0f %.0f', rank, now - FORGET + span, now + span))
+    end
+    redis.call('HSET', key, 'scan', 0)
+  end
   return {now, PROBED}
 end
 
@@ -33,6 +44,14 @@ local function number(i) return tonumber(h[i] or 0) end
 local epoch, void, open, seq, scan = number(2), number(3), number(4), number(5), number(7)
 local missing, expect, doubt, count, tail = number(8), number(9), number(10), number(11), number(12)
 local scanned, mine = number(13), h[14]
+
+-- Start and slack of one in the log: it may begin so much later than it was promised for.
+local function logged(n)
+  local text = redis.call('HGET', key, 's' .. n)
+  if not text then return nil, 0 end
+  local start, late = string.match(text, '^(%d+) (%d+)$')
+  return tonumber(start), tonumber(late)
+end
 
 local same_era = math.floor(known / ERA) == math.floor(epoch / ERA)
 
@@ -46,18 +65,20 @@ if new then
   open = now + VALID + span
   expect, doubt = math.max(count, was), now + FORGET
   redis.call('HSET', key, 'run', run, 'epoch', epoch, 'void', 0, 'open', open, 'seq', 0, 'tail', 1)
-elseif now < doubt and was > expect and not same_era then
-  expect, scan = was, 0
+else
+  -- Nobody was heard for a while, so nobody who is silent was seen to be: all may be on their own.
+  if now - number(6) > LEASE then expect, doubt, scan = math.max(expect, count), now + FORGET, 0 end
+  if now < doubt and was > expect and not same_era then expect, scan = was, 0 end
 end
 
--- Who comes from elsewhere has starts behind it that are not in this log, and so is away until they have passed: unless
--- it was never here.
+-- Who joins may have starts behind it that are not in this log, its own or those of the process before it, and so is away
+-- until they have passed.
 local rank, ready
 if mine then
   rank, ready = string.match(mine, '^(%d+) %d+ (%d+)$')
   rank, ready = tonumber(rank), tonumber(ready)
 end
-if mode == 'join' and (mine or was > 0 or now < doubt) then ready = now + span end
+if mode == 'join' then ready = now + span end
 if not mine or now >= scan then
   local live, away, taken = 0, 0, {}
   local told = now + VALID
@@ -90,7 +111,7 @@ if not mine or now >= scan then
   if gone > missing and not new then
     -- Until then all know of it; what was promised beyond that is void, and given out anew.
     epoch, void = epoch + 1, told
-    while seq > 0 and tonumber(redis.call('HGET', key, 's' .. seq) or 0) > void do
+    while seq > 0 and (logged(seq) or 0) > void do
       redis.call('HDEL', key, 's' .. seq)
       seq = seq - 1
     end
@@ -114,11 +135,11 @@ local step = math.floor(span / starts)
 local turns = most < 1
 if turns then most = 1 end
 local earliest = math.max(now + lead, open)
-if seq > 0 then earliest = math.max(earliest, tonumber(redis.call('HGET', key, 's' .. seq) or 0)) end
+if seq > 0 then earliest = math.max(earliest, logged(seq) or 0) end
 for _ = 1, want do
   local start = earliest
-  local before = redis.call('HGET', key, 's' .. (seq + 1 - most))
-  if before then start = math.max(start, before + span) end
+  local before, late = logged(seq + 1 - most)
+  if before then start = math.max(start, before + late + span + unsure) end
   -- Nothing is left beside the turns of the others, but one's own is not theirs.
   if turns then start = start + (rank * step - start) % (step * replicas) end
   local wait = start - now - lead
@@ -130,11 +151,13 @@ for _ = 1, want do
   end
   if wait > 0 then held = held + 1 end
   seq, earliest = seq + 1, start
-  redis.call('HSET', key, 's' .. seq, start)
+  redis.call('HSET', key, 's' .. seq, string.format('%.0f %.0f', start, slack))
   reply[#reply + 1] = start
 end
 -- What is over for a whole span bears on nothing that may yet be given out.
-while tail < seq and tonumber(redis.call('HGET', key, 's' .. tail) or 0) <= now - span do
+while tail < seq do
+  local start, late = logged(tail)
+  if start and start + late > now - span then break end
   redis.call('HDEL', key, 's' .. tail)
   tail = tail + 1
 end

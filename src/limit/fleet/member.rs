@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use super::clock::ServerClock;
 use super::script::{Ask, Micros, Mode, Reply, Taken, Terms};
 use super::share::Share;
-use super::{BEATS, LATE, LATENESS, LEASE, RETRY, SCAN, VALID};
+use super::{BEATS, LATE, LATENESS, LEASE, RETRY, RETRY_APART, SCAN, UNCERTAINTY, VALID};
 
 /// More promises than this are asked for in several calls, so that none holds up the others.
 const MOST_AT_ONCE: u32 = 250;
-/// So many answers in a row make an end of being apart: where each second call is lost, the share is the better limit.
-const ANSWERS: u32 = 3;
+/// So many calls may renew what others think of us without that we hear of it, before we only ask to join anew.
+const LOST: u32 = 2;
 
 /// A member, or one who would like to be one.
 #[derive(Debug)]
@@ -26,26 +26,26 @@ pub(in crate::limit) struct Member {
     members: i64,
     /// Whether the server's clock has stepped since the epoch began.
     stepped: bool,
-    /// When the last call was sent that may have counted at the server.
+    /// When the last call was sent that may have renewed what the others think of us.
     counted: Option<Micros>,
     /// The same before the call that is under way.
     counted_before: Option<Micros>,
     /// When the last call was sent that made us a member and was answered.
     confirmed: Option<Micros>,
-    /// A call went wrong: before anything else, see whether there is an answer at all. A call that is lost on its way
-    /// back renews what others think of us, so without this we could never be sure to be thought silent.
-    doubtful: bool,
-    calling: bool,
+    /// Calls of that kind without such an answer, in a row.
+    lost: u32,
+    /// What is under way.
+    calling: Option<Mode>,
     last_call: Micros,
     not_before: Micros,
-    /// Answers in a row.
-    answers: u32,
     /// Nothing starts before.
     open: Micros,
     /// Until then nothing more would be promised.
     full_until: Micros,
     /// How long a call takes, by the last ones.
     round_trip: Micros,
+    /// How much later than allowed promised starts came of late.
+    tardy: Micros,
     share: Share,
 }
 
@@ -56,6 +56,8 @@ struct Promise {
     start: Micros,
     /// By ours, as it was when this was promised: a step of the server's changes nothing.
     at: Micros,
+    /// Later than that is too late.
+    until: Micros,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,14 +121,14 @@ impl Member {
             counted: None,
             counted_before: None,
             open: now,
-            answers: 0,
             confirmed: None,
-            doubtful: false,
-            calling: false,
+            lost: 0,
+            calling: None,
             last_call: now,
             not_before: now,
             full_until: now,
             round_trip: 0,
+            tardy: 0,
         }
     }
 
@@ -168,21 +170,28 @@ impl Member {
     /// What to ask now, if anything.
     pub(in crate::limit) fn call(&mut self, now: Micros, waiting: usize) -> Option<Ask> {
         self.pass(now);
-        if self.calling || now < self.due(waiting) {
+        if self.calling.is_some() || now < self.due(waiting) {
             return None;
         }
         let want = self.want(now, waiting);
-        let mode = match (self.stand, self.server) {
-            (Stand::Joining(_), Some(_)) if !self.doubtful => Mode::Join,
-            (Stand::Joined, Some(_)) if !self.doubtful => Mode::Take,
-            _ => Mode::Probe,
-        };
-        self.calling = true;
+        let mode = self.mode(now);
+        self.calling = Some(mode);
         self.last_call = now;
-        if mode != Mode::Probe {
+        if mode == Mode::Take {
             self.counted_before = self.counted.replace(now);
         }
         Some(Ask { mode, want, ..self.words(now) })
+    }
+
+    /// As long as all goes well, what keeps us a member. If it does not, only what does no harm if its answer is lost: to
+    /// join makes us one who is away, as whoever is on its own has to be for the others.
+    fn mode(&self, now: Micros) -> Mode {
+        let in_touch = self.confirmed.is_some_and(|confirmed| now <= confirmed + LEASE) && self.lost < LOST;
+        match (self.server, self.stand) {
+            (None, _) => Mode::Probe,
+            (_, Stand::Joined) if in_touch => Mode::Take,
+            _ => Mode::Join,
+        }
     }
 
     /// The last call: others need not wait until we are thought silent.
@@ -193,6 +202,7 @@ impl Member {
     }
 
     fn words(&self, now: Micros) -> Ask {
+        let unsure = self.server.map_or(0, |server| server.uncertainty());
         Ask {
             mode: Mode::Probe,
             at: now,
@@ -204,6 +214,10 @@ impl Member {
             want: 0,
             held: u32::try_from(self.promised.len()).unwrap_or(u32::MAX),
             lead: self.round_trip,
+            // Late by as much, and a step of as much behind it.
+            slack: self.tardy + (2 * unsure - UNCERTAINTY).max(0),
+            tardy: self.tardy,
+            unsure: (unsure - UNCERTAINTY).max(0),
         }
     }
 
@@ -220,7 +234,7 @@ impl Member {
         let beat = self.last_call + BEATS[usize::from(waiting == 0 && self.promised.is_empty())];
         let at = match self.stand {
             Stand::Joined if waiting > self.promised.len() => beat.min(self.full_until),
-            Stand::Joined if !self.doubtful => beat,
+            Stand::Joined if self.lost == 0 => beat,
             Stand::Joined | Stand::Joining(_) | Stand::Apart => self.not_before,
         };
         at.max(self.not_before)
@@ -228,7 +242,7 @@ impl Member {
 
     /// When there is something to do at the latest, besides what [`Member::start`] says.
     pub(in crate::limit) fn next(&self, waiting: usize) -> Micros {
-        let call = if self.calling { Micros::MAX } else { self.due(waiting) };
+        let call = if self.calling.is_some() { Micros::MAX } else { self.due(waiting) };
         let change = match self.stand {
             Stand::Joining(_) | Stand::Joined => self.apart_at(),
             Stand::Apart => Micros::MAX,
@@ -238,10 +252,10 @@ impl Member {
 
     /// When we would be on our own, if nothing were heard until then.
     fn apart_at(&self) -> Micros {
-        // Who was never there may have been, before a restart.
         let since = match self.stand {
-            Stand::Joining(since) => since.max(self.counted.unwrap_or(since)),
-            _ => self.counted.unwrap_or(0),
+            // There may have been a process before this one.
+            Stand::Joining(since) => since,
+            Stand::Joined | Stand::Apart => self.counted.unwrap_or(0),
         };
         // All think us silent, have been told so, and their last starts have passed.
         since + LATE + LEASE + SCAN + VALID + self.terms.span
@@ -249,25 +263,26 @@ impl Member {
 
     /// What time alone changes.
     fn pass(&mut self, now: Micros) {
-        if self.stand != Stand::Apart && now >= self.apart_at() {
-            self.stand = Stand::Apart;
-            self.promised.clear();
+        if self.stand == Stand::Apart || now < self.apart_at() {
+            return;
         }
+        self.promised.clear();
+        // Who slept itself has not yet tried.
+        let slept = self.calling.is_none() && now > self.last_call + LEASE;
+        self.stand = if slept { Stand::Joining(now) } else { Stand::Apart };
     }
 
     /// There was no answer.
     pub(in crate::limit) fn lost(&mut self, ask: &Ask, now: Micros) {
-        self.calling = false;
-        self.doubtful = true;
-        self.answers = 0;
-        self.not_before = now.max(ask.at + RETRY);
+        self.calling = None;
+        self.lost = self.lost.saturating_add(1);
+        let retry = if self.stand == Stand::Apart { RETRY_APART } else { RETRY };
+        self.not_before = now.max(ask.at + retry);
     }
 
     /// There was an answer. If it refuses starts that are wanted, how long the next one would be away.
     pub(in crate::limit) fn answered(&mut self, ask: &Ask, now: Micros, reply: Reply) -> Option<Micros> {
-        self.calling = false;
-        self.doubtful = false;
-        self.answers = self.answers.saturating_add(1);
+        self.calling = None;
         self.not_before = now;
         let steady = match &mut self.server {
             Some(server) => server.heard(reply.now, ask.at, now),
@@ -278,45 +293,50 @@ impl Member {
         };
         // A slow answer weighs for a while: a start that was promised for too early is a start lost.
         self.round_trip = (now - ask.at).clamp(self.round_trip * 7 / 8, LATE);
+        self.pass(now);
+        match reply.taken {
+            Some(taken) if steady => return self.take(ask, now, reply.now, taken),
+            // The server has not heard it in time: as if never said.
+            None if ask.mode == Mode::Take => self.counted = self.counted_before,
+            _ => {}
+        }
         if !steady {
             // What was promised by the new time is not to be trusted before all know of it.
             self.stepped = self.epoch != 0;
-            return None;
         }
-        self.pass(now);
-        match (self.stand, ask.mode, reply.taken) {
-            (Stand::Apart, ..) if self.answers < ANSWERS => {
-                self.not_before = now + RETRY;
-                None
-            }
-            (Stand::Apart, Mode::Probe, _) => {
-                self.stand = Stand::Joining(now);
-                None
-            }
-            (Stand::Joining(_) | Stand::Joined, Mode::Join | Mode::Take, Some(taken)) => self.take(ask, now, taken),
-            (_, Mode::Join | Mode::Take, None) => {
-                // Too late by the server's count: heard, but as if never said.
-                self.counted = self.counted_before;
-                self.not_before = now.max(ask.at + RETRY);
-                None
-            }
-            _ => None,
+        if ask.mode != Mode::Probe {
+            self.lost(ask, now);
         }
+        None
     }
 
-    fn take(&mut self, ask: &Ask, now: Micros, taken: Taken) -> Option<Micros> {
-        let server = self.server?;
+    fn take(&mut self, ask: &Ask, now: Micros, shown: Micros, taken: Taken) -> Option<Micros> {
+        if ask.mode == Mode::Join {
+            // As good as a call that keeps us a member, from when we are there again.
+            self.counted = Some(ask.at);
+        }
         self.stand = Stand::Joined;
+        self.lost = 0;
+        // Half of it is forgotten in a few seconds.
+        self.tardy = self.tardy * 63 / 64;
         self.confirmed = Some(ask.at);
         if taken.epoch != self.epoch {
             let next = taken.epoch == self.epoch + 1 && taken.void != 0;
             self.promised.retain(|promise| next && promise.start <= taken.void);
+            if !next {
+                // Perhaps another server, and its clock another one.
+                self.server = Some(ServerClock::new(shown, ask.at, now));
+            }
             self.stepped = false;
+            self.full_until = now;
         }
+        let server = self.server?;
         (self.epoch, self.rank, self.members) = (taken.epoch, Some(taken.rank), taken.members);
         self.open = server.when(taken.open);
-        let promises = taken.starts.iter().map(|start| Promise { start: *start, at: server.when(*start) });
-        self.promised.extend(promises);
+        self.promised.extend(taken.starts.iter().map(|start| {
+            let at = server.when(*start);
+            Promise { start: *start, at, until: at + LATENESS + ask.tardy }
+        }));
         if taken.after == 0 {
             return None;
         }
@@ -329,6 +349,8 @@ impl Member {
         self.pass(now);
         match self.stand {
             Stand::Joined => self.start_as_promised(now),
+            // If the answer comes, it counts from when this was asked.
+            Stand::Apart if self.calling == Some(Mode::Join) => Start::At(Micros::MAX),
             Stand::Apart => {
                 let agreed = self.server.map_or(wall, |server| server.shows(now));
                 match self.share.start(now, agreed, self.rank.unwrap_or(self.turn)) {
@@ -341,18 +363,25 @@ impl Member {
     }
 
     fn start_as_promised(&mut self, now: Micros) -> Start {
-        while self.promised.front().is_some_and(|promise| promise.at < now - LATENESS) {
+        while let Some(missed) = self.promised.front().copied().filter(|promise| promise.until < now) {
+            self.is_late(now - missed.at);
             self.promised.pop_front();
         }
-        match self.promised.front() {
+        match self.promised.front().copied() {
             None => Start::At(Micros::MAX),
             Some(promise) if promise.at > now => Start::At(promise.at),
             // The next answer may bring good news, or not.
             Some(_) if self.confirmed.is_none_or(|confirmed| now > confirmed + VALID) => Start::At(Micros::MAX),
-            Some(_) => {
+            Some(promise) => {
+                self.is_late(now - promise.at);
                 self.promised.pop_front();
                 Start::Now
             }
         }
+    }
+
+    /// The next starts may be as late, so the script is told.
+    fn is_late(&mut self, late: Micros) {
+        self.tardy = self.tardy.max(late - LATENESS).min(LATE);
     }
 }

@@ -19,11 +19,12 @@ pub(in crate::limit) struct Terms {
 }
 
 /// What a call is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::limit) enum Mode {
     /// To hear the clock, and leave no trace.
+    #[default]
     Probe,
-    /// To be a member from now on, with starts behind us that the script does not know of.
+    /// To be a member from now on. There may be starts behind us that the script does not know of.
     Join,
     /// To be a member, and perhaps to be promised starts.
     Take,
@@ -32,7 +33,7 @@ pub(in crate::limit) enum Mode {
 }
 
 /// One call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::limit) struct Ask {
     pub mode: Mode,
     /// When it was sent, by our clock.
@@ -53,6 +54,12 @@ pub(in crate::limit) struct Ask {
     pub held: u32,
     /// How long an answer takes to come here: what starts before then starts late.
     pub lead: Micros,
+    /// How much later than promised we may start beyond what the span allows for.
+    pub slack: Micros,
+    /// Of that, by being late ourselves.
+    pub tardy: Micros,
+    /// How far the server's clock may have stepped without our seeing it.
+    pub unsure: Micros,
 }
 
 impl Ask {
@@ -64,9 +71,9 @@ impl Ask {
             Mode::Take => "take",
             Mode::Leave => "leave",
         };
-        let Ask { sent, epoch, members, rank, want, held, lead, .. } = *self;
+        let Ask { sent, epoch, members, rank, want, held, lead, slack, unsure, .. } = *self;
         let Terms { starts, span, horizon, replicas } = *terms;
-        let numbers = [sent, epoch, self.stepped.into(), members, rank, want.into(), held.into(), lead];
+        let numbers = [sent, epoch, self.stepped.into(), members, rank, want.into(), held.into(), lead, slack, unsure];
         let terms = [starts.into(), span, horizon, replicas.into()];
         let numbers = numbers.into_iter().chain(terms).map(Arg::Number);
         [Arg::Text(mode), Arg::Text(id)].into_iter().chain(numbers).collect()
@@ -134,15 +141,11 @@ impl Trial {
     }
 
     /// The calls that follow.
-    pub fn calls(&self) -> [Vec<Arg<'static>>; 2] {
+    pub fn calls(&self) -> [Vec<Arg<'static>>; 3] {
         let terms = Terms { starts: 1, span: 1_000_000, horizon: 10_000_000, replicas: 1 };
-        let (want, rank) = (1, -1);
         // A check may be slow.
         let sent = self.0 + 1_000_000;
-        let ask = |mode| {
-            Ask { mode, at: 0, sent, epoch: 0, stepped: false, members: 0, rank, want, held: 0, lead: 0 }
-                .args("check", &terms)
-        };
-        [Mode::Join, Mode::Leave].map(ask)
+        let ask = Ask { want: 1, sent, rank: -1, ..Ask::default() };
+        [Mode::Join, Mode::Take, Mode::Leave].map(|mode| Ask { mode, ..ask }.args("check", &terms))
     }
 }

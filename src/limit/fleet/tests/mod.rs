@@ -11,8 +11,8 @@ use simulation::{Weather, World};
 const SECOND: Micros = 1_000_000;
 
 /// Runs worlds of these kinds, one seed after the other, until so many loads have started.
-fn run_worlds(loads: u64, first_seed: u64, kinds: &[(u32, u32)]) {
-    let weather = Weather { troubles: true, latency: 5_000 };
+fn run_worlds(loads: u64, first_seed: u64, far: Micros, kinds: &[(u32, u32)]) {
+    let weather = Weather { troubles: true, latency: 5_000, far };
     let (mut sum, mut seed) = (0, first_seed);
     while sum < loads {
         let (starts, replicas) = kinds[usize::try_from(seed).unwrap() % kinds.len()];
@@ -25,22 +25,23 @@ fn run_worlds(loads: u64, first_seed: u64, kinds: &[(u32, u32)]) {
 
 #[test]
 fn whatever_breaks_no_window_holds_more_than_the_limit() {
-    run_worlds(500_000, 1, &[(20, 1), (20, 2), (20, 3), (20, 4), (20, 8), (50, 5), (5, 5), (7, 2)]);
+    run_worlds(500_000, 1, 40_000, &[(20, 1), (20, 2), (20, 3), (20, 4), (20, 8), (50, 5), (5, 5), (7, 2)]);
 }
 
+/// Turns are for replicas that are near, as they start by the clock and not by promises.
 #[test]
 fn whatever_breaks_with_more_replicas_than_starts() {
-    run_worlds(100_000, 1_000_000, &[(20, 40), (1, 2), (3, 8), (19, 20)]);
+    run_worlds(100_000, 1_000_000, 0, &[(20, 40), (1, 2), (3, 8), (19, 20)]);
 }
 
 #[test]
 fn whatever_breaks_over_ten_million_loads() {
-    run_worlds(10_000_000, 2_000_000, &[(500, 4), (1_000, 3), (2_000, 5), (200, 20)]);
+    run_worlds(10_000_000, 2_000_000, 40_000, &[(500, 4), (1_000, 3), (2_000, 5), (200, 20)]);
 }
 
 #[test]
 fn in_fair_weather_the_fleet_starts_what_the_limit_allows() {
-    let weather = Weather { troubles: false, latency: 2_000 };
+    let weather = Weather { troubles: false, latency: 2_000, far: 0 };
     let kinds = [(1, 1), (20, 1), (20, 4), (20, 40), (200, 8), (2_000, 3)];
     for (seed, (starts, replicas)) in (0..).zip(kinds) {
         let mut world = World::new(seed, starts, replicas, weather);
@@ -50,5 +51,18 @@ fn in_fair_weather_the_fleet_starts_what_the_limit_allows() {
         let rate = (world.started - settled) as f64 / 60.0;
         println!("{starts} a second over {replicas}: {rate:.2}");
         assert!(rate >= f64::from(starts) * 0.95, "{starts} a second over {replicas}: only {rate}");
+    }
+}
+
+/// A replica on the other side of the country costs a little of the rate, and never breaks a window.
+#[test]
+fn in_fair_weather_some_may_be_far_away() {
+    for (seed, far) in (0..).zip([5_000, 20_000, 40_000, 70_000]) {
+        let weather = Weather { troubles: false, latency: 2_000, far };
+        let mut world = World::new(seed, 20, 6, weather);
+        world.run(70 * SECOND);
+        let rate = world.started as f64 / 70.0;
+        println!("some {far} us away: {rate:.2}");
+        assert!(rate >= 16.0, "some {far} us away: only {rate}");
     }
 }

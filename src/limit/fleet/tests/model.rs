@@ -19,7 +19,8 @@ pub(super) struct Key {
     epoch: i64,
     void: Micros,
     open: Micros,
-    log: VecDeque<Micros>,
+    /// Starts, each with how much later it may begin.
+    log: VecDeque<(Micros, Micros)>,
     last: Micros,
     scan: Micros,
     scanned: Micros,
@@ -47,9 +48,13 @@ impl Server {
         }
         if ask.mode == Mode::Leave {
             if let Some(key) = &mut self.key
-                && key.members.remove(&id).is_some()
+                && let Some(seat) = key.members.remove(&id)
             {
                 key.scan = 0;
+                if now - seat.seen > LEASE || now < seat.ready {
+                    let gone = Seat { seen: now - FORGET + terms.span, ready: now + terms.span, ..seat };
+                    key.members.insert(id, gone);
+                }
             }
             return Reply { now, taken: None };
         }
@@ -68,12 +73,17 @@ impl Server {
                 doubt: now + FORGET,
                 ..Key::default()
             };
-        } else if now < key.doubt && ask.members > key.expect && !same_era(key) {
-            (key.expect, key.scan) = (ask.members, 0);
+        } else {
+            if now - key.last > LEASE {
+                (key.expect, key.doubt, key.scan) = (key.expect.max(key.count), now + FORGET, 0);
+            }
+            if now < key.doubt && ask.members > key.expect && !same_era(key) {
+                (key.expect, key.scan) = (ask.members, 0);
+            }
         }
         let mine = key.members.get(&id).copied();
         let mut ready = mine.map(|seat| seat.ready);
-        if ask.mode == Mode::Join && (mine.is_some() || ask.members > 0 || now < key.doubt) {
+        if ask.mode == Mode::Join {
             ready = Some(now + terms.span);
         }
         let mut rank = mine.map(|seat| seat.rank);
@@ -128,7 +138,7 @@ impl Key {
         if gone > self.missing && !new {
             self.epoch += 1;
             self.void = told.fold(now + VALID, Micros::min);
-            while self.log.back().is_some_and(|start| *start > self.void) {
+            while self.log.back().is_some_and(|(start, _)| *start > self.void) {
                 self.log.pop_back();
             }
         }
@@ -142,11 +152,12 @@ impl Key {
         let (most, turns) = (terms.starts.saturating_sub(away).max(1), away >= terms.starts);
         let step = terms.span / i64::from(terms.starts);
         let round = step * i64::from(terms.replicas);
-        let mut earliest = (now + ask.lead).max(taken.open).max(self.log.back().copied().unwrap_or(0));
+        let mut earliest = (now + ask.lead).max(taken.open).max(self.log.back().map_or(0, |(start, _)| *start));
         let mut held = i64::from(ask.held);
         for _ in 0..ask.want {
             let before = self.log.len().checked_sub(most as usize).and_then(|at| self.log.get(at));
-            let mut start = before.map_or(earliest, |before| earliest.max(before + terms.span));
+            let mut start =
+                before.map_or(earliest, |(before, late)| earliest.max(before + late + terms.span + ask.unsure));
             if turns {
                 start += (taken.rank * step - start).rem_euclid(round);
             }
@@ -158,10 +169,10 @@ impl Key {
             }
             held += i64::from(wait > 0);
             earliest = start;
-            self.log.push_back(start);
+            self.log.push_back((start, ask.slack));
             taken.starts.push(start);
         }
-        while self.log.len() > 1 && self.log.front().is_some_and(|start| *start <= now - terms.span) {
+        while self.log.len() > 1 && self.log.front().is_some_and(|(start, late)| start + late <= now - terms.span) {
             self.log.pop_front();
         }
     }

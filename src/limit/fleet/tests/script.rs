@@ -62,6 +62,7 @@ fn load(redis: &mut Redis) -> String {
 
 fn random_ask(dice: &mut fastrand::Rng, now: i64) -> Ask {
     let mode = dice.choice([Mode::Take, Mode::Take, Mode::Take, Mode::Take, Mode::Join, Mode::Leave, Mode::Probe]);
+    let slack = if dice.u8(0..10) == 0 { dice.i64(0..80_000) } else { 0 };
     let late = if dice.u8(0..50) == 0 { 200_000 } else { 20_000 };
     Ask {
         mode: mode.unwrap_or(Mode::Take),
@@ -74,6 +75,9 @@ fn random_ask(dice: &mut fastrand::Rng, now: i64) -> Ask {
         want: if dice.bool() { dice.u32(0..30) } else { 0 },
         held: dice.u32(0..30),
         lead: dice.i64(0..10_000),
+        slack,
+        tardy: 0,
+        unsure: slack / 3,
     }
 }
 
@@ -92,7 +96,7 @@ fn the_script_does_what_its_model_does() {
     for step in 0..8_000 {
         now += match dice.u16(0..400) {
             0 => -dice.i64(0..10_000_000),
-            1 => dice.i64(0..30_000_000),
+            1 => dice.i64(0..400_000_000),
             2..40 => dice.i64(0..600_000),
             _ => dice.i64(0..30_000),
         };

@@ -1,8 +1,8 @@
 //! Replicas, a server and a network in virtual time, with everything that breaks: at no moment more loads than the
 //! limit in the window before it.
 //!
-//! What it leaves out is what `mod.rs` names as the limits of the protocol: who is away for longer than it is remembered,
-//! who is cut off at the moment when all are gone who knew of it, and turns whose clock steps.
+//! What it leaves out is what docs/fleet.md names as what cannot be done: who is away for longer than it is remembered (no
+//! world is that old), who is cut off when those are restarted who knew of it, and turns whose clock steps.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
@@ -72,12 +72,14 @@ enum Trouble {
     Cut,
     Stall,
     Restart,
+    Goodbye,
+    WritesFail,
     AllHeal,
     Backup,
 }
 
 impl Trouble {
-    const ALL: [Trouble; 12] = [
+    const ALL: [Trouble; 14] = [
         Trouble::Flush,
         Trouble::ClockSteps,
         Trouble::ServerDown,
@@ -88,13 +90,15 @@ impl Trouble {
         Trouble::Cut,
         Trouble::Stall,
         Trouble::Restart,
+        Trouble::Goodbye,
+        Trouble::WritesFail,
         Trouble::AllHeal,
         Trouble::Backup,
     ];
 
     /// Whether somebody is gone who knew something.
     fn forgets(self) -> bool {
-        matches!(self, Trouble::Flush | Trouble::ServerRestarts | Trouble::Failover | Trouble::Restart)
+        matches!(self, Trouble::Restart | Trouble::Goodbye)
     }
 }
 
@@ -106,8 +110,10 @@ struct Replica {
     waiting: usize,
     /// Ahead of true time.
     clock: Micros,
-    /// Since when its calls go nowhere.
-    cut: Option<Micros>,
+    /// How long an answer is under way at least.
+    far: Micros,
+    /// Whether its calls go nowhere.
+    cut: bool,
     /// Does nothing until then.
     stalled: Micros,
     woken: Micros,
@@ -119,6 +125,8 @@ pub(super) struct Weather {
     pub(super) troubles: bool,
     /// The most that a call takes to the server, or back.
     pub(super) latency: Micros,
+    /// How far some replicas are from the server, one way.
+    pub(super) far: Micros,
 }
 
 pub(super) struct World {
@@ -134,6 +142,10 @@ pub(super) struct World {
     /// Ahead of true time.
     server_clock: Micros,
     server_down: Micros,
+    /// Until then it answers, and refuses to write.
+    writes_fail: Micros,
+    /// Until then nobody comes.
+    quiet: Micros,
     /// What it would come back with.
     backup: Option<Key>,
     /// When somebody who knew something was last gone.
@@ -158,6 +170,8 @@ impl World {
             server: Server { run: 1, ..Server::default() },
             server_clock: 1_800_000_000 * S + dice.i64(0..S),
             server_down: 0,
+            writes_fail: 0,
+            quiet: 0,
             backup: None,
             forgot: 0,
             recent: VecDeque::new(),
@@ -167,8 +181,10 @@ impl World {
         };
         for number in 0..replicas as usize {
             let clock = world.dice.i64(0..1000 * S);
+            let far = world.dice.choice([0, 0, weather.far]).unwrap_or(0);
             let member = Member::new(terms, number as i64, clock);
-            world.replicas.push(Replica { member, life: 0, waiting: 0, clock, cut: None, stalled: 0, woken: 0 });
+            let replica = Replica { member, life: 0, waiting: 0, clock, far, cut: false, stalled: 0, woken: 0 };
+            world.replicas.push(replica);
             world.at(0, Event::Wake(number, 0));
         }
         if weather.troubles {
@@ -222,6 +238,9 @@ impl World {
         if self.dice.u8(0..50) == 0 {
             replica.waiting /= 2;
         }
+        if now < self.quiet {
+            replica.waiting = 0;
+        }
         let local = now + replica.clock;
         let mut wakes = local + 40 * MS;
         let mut starts = 0;
@@ -243,7 +262,7 @@ impl World {
         let very = self.weather.troubles && self.dice.u8(0..200) == 0;
         let late = self.dice.i64(0..if very { 60 * MS } else { 2 * MS });
         replica.woken = wakes.max(local + 1) - replica.clock + late;
-        let (woken, nowhere) = (replica.woken, replica.cut.is_some() || self.server_down > now);
+        let (woken, nowhere) = (replica.woken, replica.cut || self.server_down > now);
         self.at(woken, Event::Wake(who, life));
         (0..starts).for_each(|_| self.judge(who));
         match ask {
@@ -264,14 +283,14 @@ impl World {
     }
 
     fn arrives(&mut self, who: usize, life: u32, ask: Ask) {
-        let up = self.server_down <= self.now;
+        let up = self.server_down <= self.now && (ask.mode == Mode::Probe || self.writes_fail <= self.now);
         let shown = self.now + self.server_clock;
         let reply = up.then(|| self.server.answer(shown, who as u32, &ask, &self.terms));
         self.tell(Told::Answered(who, ask.mode, reply.as_ref().and_then(|reply| Some(reply.taken.as_ref()?.epoch))));
         // Who waits gives up, and an answer may be lost.
         let given_up = ask.at - self.replicas[who].clock + LATE;
-        let back = self.now + self.latency();
-        if back > given_up || self.replicas[who].cut.is_some() || reply.is_none() {
+        let back = self.now + self.replicas[who].far + self.latency();
+        if back > given_up || self.replicas[who].cut || reply.is_none() {
             return self.at(given_up.max(self.now), Event::Returns(who, life, ask, None));
         }
         self.at(back, Event::Returns(who, life, ask, reply));
@@ -339,16 +358,24 @@ impl World {
             }
             Trouble::Cut => {
                 let replica = &mut self.replicas[who];
-                replica.cut = match replica.cut {
-                    // Not before it was back.
-                    None => (replica.member.standing() == Standing::Fleet).then_some(now),
-                    Some(_) => None,
-                };
+                // Not before it was back.
+                replica.cut = !replica.cut && replica.member.standing() == Standing::Fleet;
             }
             Trouble::Stall => self.replicas[who].stalled = now + self.dice.i64(0..2 * S),
             Trouble::Restart => self.restart(who),
-            Trouble::AllHeal => self.replicas.iter_mut().for_each(|replica| replica.cut = None),
-            Trouble::Backup => self.backup = self.server.key.clone(),
+            Trouble::Goodbye => {
+                let replica = &mut self.replicas[who];
+                if let Some(ask) = replica.member.farewell(now + replica.clock) {
+                    self.server.answer(now + self.server_clock, who as u32, &ask, &self.terms);
+                }
+                self.restart(who);
+            }
+            Trouble::WritesFail => self.writes_fail = now + self.dice.i64(0..6 * S),
+            Trouble::AllHeal => self.replicas.iter_mut().for_each(|replica| replica.cut = false),
+            Trouble::Backup => {
+                self.backup = self.server.key.clone();
+                self.quiet = now + self.dice.i64(0..6 * S);
+            }
         }
         let next = now + self.dice.i64(50 * MS..4 * S);
         self.at(next, Event::Trouble);
@@ -357,20 +384,17 @@ impl World {
     /// This trouble, or another one where it would be beyond the limits of the protocol.
     fn possible(&mut self, trouble: Trouble) -> Trouble {
         let takes_turns = self.terms.starts < self.terms.replicas;
-        let forgets = trouble.forgets();
-        let long = |cut: Micros| forgets || self.now - cut > 12 * S;
-        self.replicas.iter_mut().filter(|replica| replica.cut.is_some_and(long)).for_each(|replica| replica.cut = None);
+        if trouble.forgets() && !takes_turns {
+            self.forgot = self.now;
+            self.replicas.iter_mut().for_each(|replica| replica.cut = false);
+        }
         match trouble {
-            Trouble::ClockSteps | Trouble::ServerRestarts | Trouble::Failover | Trouble::Restart if takes_turns => {
+            Trouble::ClockSteps | Trouble::ServerRestarts | Trouble::Failover if takes_turns => Trouble::Stall,
+            Trouble::Restart | Trouble::Goodbye if takes_turns => Trouble::Stall,
+            Trouble::Cut | Trouble::ServerDown | Trouble::WritesFail if self.now - self.forgot < 4 * S => {
                 Trouble::Stall
             }
-            Trouble::Cut if self.now - self.forgot < 3 * S => Trouble::Stall,
-            _ => {
-                if forgets {
-                    self.forgot = self.now;
-                }
-                trouble
-            }
+            _ => trouble,
         }
     }
 
