@@ -136,15 +136,23 @@ local turns = most < 1
 if turns then most = 1 end
 local earliest = math.max(now + lead, open)
 if seq > 0 then earliest = math.max(earliest, logged(seq) or 0) end
+
+-- When the n-th start from here would be.
+local function nth(n)
+  local later = 0
+  while n > most do n, later = n - most, later + span end
+  local before, late = logged(seq + n - most)
+  if before then return math.max(earliest, before + late + span + unsure) + later end
+  return earliest + later
+end
+
 for _ = 1, want do
-  local start = earliest
-  local before, late = logged(seq + 1 - most)
-  if before then start = math.max(start, before + late + span + unsure) end
+  local start = nth(1)
   -- Nothing is left beside the turns of the others, but one's own is not theirs.
   if turns then start = start + (rank * step - start) % (step * replicas) end
   local wait = start - now - lead
-  -- Who holds much may look less far ahead, so that who holds nothing always finds room.
-  local refused = wait + held * span / (most * 8) - max_wait
+  -- Who holds eight has to leave one to others, so that who holds nothing always finds room.
+  local refused = math.max(start, nth(1 + math.ceil(held / 8))) - now - lead - max_wait
   if refused > 0 then
     reply[8], reply[9] = wait, refused
     break

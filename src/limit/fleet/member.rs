@@ -282,6 +282,11 @@ impl Member {
 
     /// There was an answer. If it refuses starts that are wanted, how long the next one would be away.
     pub(in crate::limit) fn answered(&mut self, ask: &Ask, now: Micros, reply: Reply) -> Option<Micros> {
+        if now > ask.at + LATE {
+            // It may have been here for long, and nobody looked.
+            self.lost(ask, now);
+            return None;
+        }
         self.calling = None;
         self.not_before = now;
         let steady = match &mut self.server {
@@ -292,7 +297,7 @@ impl Member {
             }
         };
         // A slow answer weighs for a while: a start that was promised for too early is a start lost.
-        self.round_trip = (now - ask.at).clamp(self.round_trip * 7 / 8, LATE);
+        self.round_trip = (now - ask.at).max(self.round_trip * 7 / 8);
         self.pass(now);
         match reply.taken {
             Some(taken) if steady => return self.take(ask, now, reply.now, taken),

@@ -146,6 +146,14 @@ impl Key {
         others.iter().map(|seat| seat.rank).collect()
     }
 
+    /// When the n-th start from here would be.
+    fn nth(&self, n: u32, earliest: Micros, most: u32, ask: &Ask, terms: &Terms) -> Micros {
+        let (rounds, n) = ((n - 1) / most, (n - 1) % most + 1);
+        let later = Micros::from(rounds) * terms.span;
+        let before = (self.log.len() + n as usize - 1).checked_sub(most as usize).and_then(|at| self.log.get(at));
+        before.map_or(earliest, |(before, late)| earliest.max(before + late + terms.span + ask.unsure)) + later
+    }
+
     fn promise(&mut self, now: Micros, ask: &Ask, terms: &Terms, taken: &mut Taken) {
         let share = terms.starts / terms.replicas;
         let away = if share > 0 { self.missing * share } else { self.missing };
@@ -155,16 +163,15 @@ impl Key {
         let mut earliest = (now + ask.lead).max(taken.open).max(self.log.back().map_or(0, |(start, _)| *start));
         let mut held = i64::from(ask.held);
         for _ in 0..ask.want {
-            let before = self.log.len().checked_sub(most as usize).and_then(|at| self.log.get(at));
-            let mut start =
-                before.map_or(earliest, |(before, late)| earliest.max(before + late + terms.span + ask.unsure));
+            let mut start = self.nth(1, earliest, most, ask, terms);
             if turns {
                 start += (taken.rank * step - start).rem_euclid(round);
             }
             let wait = start - now - ask.lead;
-            let refused = wait as f64 + (held * terms.span) as f64 / f64::from(most * 8) - terms.horizon as f64;
-            if refused > 0.0 {
-                (taken.after, taken.opens) = (wait, refused as Micros);
+            let room = self.nth(1 + u32::try_from(held).unwrap().div_ceil(8), earliest, most, ask, terms);
+            let refused = room.max(start) - now - ask.lead - terms.horizon;
+            if refused > 0 {
+                (taken.after, taken.opens) = (wait, refused);
                 break;
             }
             held += i64::from(wait > 0);
