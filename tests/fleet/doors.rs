@@ -1,0 +1,116 @@
+//! How a sidecar gets in at the store: TLS, passwords, users, and another store of the same tongue.
+
+use tempfile::TempDir;
+
+use crate::stage::{Crowd, Fleet, Kind, Plan, Store, Wish, ms, s};
+use crate::support::authority::Authority;
+
+/// All is as it is without a door.
+fn works(fleet: &Fleet) {
+    fleet.all_are(true, s(5));
+    let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
+    let time = fleet.ledger.run(s(4));
+    crowd.stop();
+    fleet.ledger.holds(40);
+    fleet.ledger.uses(40, &time);
+}
+
+/// Each is on its own, and says why in one warning that has these words.
+fn is_kept_out(fleet: &Fleet, words: &[&str]) {
+    fleet.all_are(false, s(5));
+    let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
+    let time = fleet.ledger.run(s(3));
+    crowd.stop();
+    fleet.ledger.holds(40);
+    fleet.ledger.uses(40, &time);
+    let said = fleet.sidecar(0).process.err.text();
+    let warnings: Vec<&str> = said.lines().filter(|line| line.contains("\"level\":\"WARN\"")).collect();
+    let [warning] = warnings[..] else { panic!("one warning: {warnings:#?}") };
+    let warning = warning.to_ascii_lowercase();
+    assert!(words.iter().any(|word| warning.contains(word)), "none of {words:?} in {warning}");
+}
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Folder {
+        Folder(tempfile::tempdir().expect("a folder can be made"))
+    }
+
+    /// Writes a file, and gives the line of the config that names it.
+    fn line(&self, key: &str, text: &str) -> String {
+        let path = self.0.path().join(key);
+        std::fs::write(&path, text).expect("a file can be written");
+        format!(", {key}: '{}'", path.display())
+    }
+}
+
+fn tls(authority: &Authority) -> Wish {
+    Wish { tls: Some((authority.server(), authority.pem())), ..Wish::default() }
+}
+
+#[test]
+fn over_tls() {
+    let (authority, folder) = (Authority::new("the store's"), Folder::new());
+    let plan = Plan { tls: true, fleet: folder.line("ca_file", &authority.pem()), ..Plan::of(2, 40) };
+    works(&Fleet::with(plan, Store::with(tls(&authority))));
+}
+
+#[test]
+fn t22_over_tls_of_somebody_else() {
+    let (authority, other, folder) = (Authority::new("the store's"), Authority::new("another's"), Folder::new());
+    let line = folder.line("ca_file", &other.pem());
+    let plan = Plan { tls: true, fleet: line, joins: false, ..Plan::of(2, 40) };
+    let fleet = Fleet::with(plan, Store::with(tls(&authority)));
+    is_kept_out(&fleet, &["certificate", "tls"]);
+    // Nothing was said to it.
+    assert_eq!(fleet.store.keys(), Vec::<String>::new());
+}
+
+const PASSWORD: &str = "open-sesame-7qzx4k";
+
+#[test]
+fn with_a_password() {
+    let folder = Folder::new();
+    let plan = Plan { fleet: folder.line("password_file", PASSWORD), ..Plan::of(2, 40) };
+    works(&Fleet::with(plan, Store::with(Wish { password: Some(PASSWORD), ..Wish::default() })));
+}
+
+/// A wrong password is no reason to stop; a right one is taken up when the file has it.
+#[test]
+fn with_a_wrong_password_and_then_the_right_one() {
+    let folder = Folder::new();
+    let line = folder.line("password_file", "open-barley-7qzx4k");
+    let plan = Plan { fleet: line, joins: false, ..Plan::of(2, 40) };
+    let fleet = Fleet::with(plan, Store::with(Wish { password: Some(PASSWORD), ..Wish::default() }));
+    is_kept_out(&fleet, &["password", "auth", "noauth", "wrongpass"]);
+    folder.line("password_file", PASSWORD);
+    fleet.all_are(true, s(15));
+    fleet.ledger.run(ms(1500));
+    works(&fleet);
+    for number in 0..2 {
+        let said = fleet.sidecar(number).process.err.text();
+        assert!(!said.contains("open-"), "a password in the log");
+    }
+}
+
+/// What a user of the store must be allowed, and nothing else.
+const RIGHTS: &str = "~sidemint:loads:* resetchannels -@all +eval +evalsha +script|load +time +hgetall +hget +hset \
+    +hdel +hmget +del +exists +info +ping +hello +client|setname +client|setinfo";
+
+#[test]
+fn as_a_user_with_few_rights() {
+    let folder = Folder::new();
+    let lines = format!("user sidemint on >{PASSWORD} {RIGHTS}\nuser default on nopass ~* &* +@all\n");
+    let line = folder.line("password_file", PASSWORD);
+    let plan = Plan { user: "sidemint@", fleet: line, ..Plan::of(2, 40) };
+    let fleet = Fleet::with(plan, Store::with(Wish { lines, ..Wish::default() }));
+    works(&fleet);
+    // Nothing was tried that is not allowed.
+    assert_eq!(fleet.store.command("ACL LOG"), "");
+}
+
+#[test]
+fn in_valkey() {
+    works(&Fleet::with(Plan::of(2, 40), Store::with(Wish { kind: Kind::Valkey, ..Wish::default() })));
+}

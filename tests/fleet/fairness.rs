@@ -1,0 +1,62 @@
+//! Who floods waits for himself.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::stage::{Crowd, Fleet, Plan, s};
+
+/// Of a limit of so many, others' floods leave nobody waiting for longer than two windows and a bit.
+const LONGEST: Duration = Duration::from_millis(2600);
+
+/// Single loads, one after the other, through this sidecar.
+fn single_loads(fleet: &Fleet, sidecar: usize, viewer: &str) {
+    for _ in 0..6 {
+        let (outcome, took) = fleet.load(sidecar, viewer);
+        assert!(outcome == "200" && took < LONGEST, "{outcome} after {took:?}\n{}", fleet.ledger);
+    }
+}
+
+#[test]
+fn a_replica_that_floods_holds_no_other_replica_up() {
+    let fleet = Fleet::start(Plan::of(3, 20));
+    let flood: Vec<SocketAddr> = vec![fleet.addresses[0]];
+    let crowd = Crowd::at(&flood, 160, &fleet.ledger);
+    fleet.ledger.run(s(2));
+    fleet.ledger.event("single loads");
+    std::thread::scope(|scope| {
+        for sidecar in [1, 2] {
+            let fleet = &fleet;
+            scope.spawn(move || single_loads(fleet, sidecar, "v-0"));
+        }
+    });
+    crowd.stop();
+    fleet.ledger.holds(20);
+}
+
+#[test]
+fn a_viewer_who_floods_holds_no_other_viewer_up() {
+    let fleet = Fleet::start(Plan::of(2, 20));
+    let crowd = Crowd::one_viewer(0, fleet.addresses[0], "v-0", 160, &fleet.ledger);
+    fleet.ledger.run(s(2));
+    fleet.ledger.event("single loads");
+    single_loads(&fleet, 0, "v-1");
+    single_loads(&fleet, 1, "v-2");
+    crowd.stop();
+    fleet.ledger.holds(20);
+}
+
+/// All flood: each replica has its part.
+#[test]
+fn four_replicas_that_flood_get_alike() {
+    let fleet = Fleet::start(Plan::of(4, 40));
+    let crowd = Crowd::at(&fleet.addresses, 30, &fleet.ledger);
+    let time = fleet.ledger.run(s(7));
+    crowd.stop();
+    fleet.ledger.holds(40);
+    fleet.ledger.uses(40, &time);
+    for number in 0..4 {
+        let started = fleet.ledger.starts().iter().filter(|start| start.sidecar == number).count();
+        let part = started as f64 / fleet.ledger.count() as f64;
+        assert!((0.12..0.45).contains(&part), "sidecar {number} started {part:.2} of all\n{}", fleet.ledger);
+    }
+}

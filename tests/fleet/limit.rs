@@ -1,0 +1,124 @@
+//! What the fleet promises while all is well.
+
+use std::time::Duration;
+
+use crate::stage::{Crowd, Fleet, Plan, ms, s};
+
+/// So many at once through each sidecar, each by a viewer of its own. Outcomes and times, in no order.
+fn volley(fleet: &Fleet, counts: &[usize]) -> Vec<(String, Duration)> {
+    std::thread::scope(|scope| {
+        let seats = counts.iter().enumerate().flat_map(|(sidecar, count)| vec![sidecar; *count]);
+        let asks: Vec<_> = seats
+            .enumerate()
+            .map(|(seat, sidecar)| scope.spawn(move || fleet.load(sidecar, &crate::stage::fleet::viewer(seat))))
+            .collect();
+        asks.into_iter().map(|ask| ask.join().expect("no ask panics")).collect()
+    })
+}
+
+#[test]
+fn two_sidecars_keep_one_limit_and_make_use_of_it() {
+    let fleet = Fleet::start(Plan::of(2, 40));
+    let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
+    let time = fleet.ledger.run(s(7));
+    crowd.stop();
+    fleet.ledger.holds(40);
+    fleet.ledger.uses(40, &time);
+    assert_eq!(fleet.ledger.refused("429 load_limited"), 0, "{}", fleet.ledger);
+    for number in 0..2 {
+        let started = fleet.ledger.starts().iter().filter(|start| start.sidecar == number).count();
+        let share = started as f64 / fleet.ledger.count() as f64;
+        assert!((0.3..0.7).contains(&share), "sidecar {number} started {share:.2} of all\n{}", fleet.ledger);
+        let said = fleet.sidecar(number).metric(r#"sidemint_loads_started_total{upstream="acme"}"#);
+        assert!(said >= started as f64, "{said} by the metric, {started} here");
+    }
+}
+
+#[test]
+fn an_idle_fleet_lets_a_whole_window_through_at_once() {
+    let fleet = Fleet::start(Plan::of(2, 40));
+    for counts in [[20, 20], [40, 0], [3, 37]] {
+        fleet.idle();
+        let begin = fleet.ledger.event(&format!("volley of {counts:?} and one"));
+        for (outcome, took) in volley(&fleet, &counts) {
+            assert_eq!(outcome, "200");
+            assert!(took < ms(500), "{took:?}\n{}", fleet.ledger);
+        }
+        // That was all.
+        let (outcome, _) = fleet.load(1, "v-0");
+        let after = fleet.ledger.now() - begin;
+        assert_eq!(outcome, "200");
+        assert!((ms(950)..ms(2000)).contains(&after), "{after:?}\n{}", fleet.ledger);
+    }
+    fleet.ledger.holds(40);
+}
+
+/// Who asks first is served first, through whichever sidecar.
+#[test]
+fn the_order_of_asking_is_the_order_of_starting() {
+    const PACE: Duration = ms(40);
+    let fleet = Fleet::start(Plan::of(2, 8));
+    fleet.idle();
+    volley(&fleet, &[4, 4]);
+    let begin = fleet.ledger.now();
+    std::thread::scope(|scope| {
+        for number in 0..32 {
+            let due = begin + PACE * u32::try_from(number).expect("a small number");
+            fleet.ledger.run(due.saturating_sub(fleet.ledger.now()));
+            let fleet = &fleet;
+            scope.spawn(move || assert_eq!(fleet.load(number % 2, "v-0").0, "200"));
+        }
+    });
+    let mut starts: Vec<_> = fleet.ledger.starts().into_iter().skip(8).collect();
+    starts.sort_by_key(|start| start.asked);
+    for (number, first) in starts.iter().enumerate() {
+        for later in starts.iter().skip(number + 1) {
+            // Two of one window start together, in any order.
+            assert!(first.at <= later.at + ms(100), "{first:?} after {later:?}\n{}", fleet.ledger);
+        }
+    }
+    fleet.ledger.holds(8);
+}
+
+#[test]
+fn beyond_the_longest_wait_it_is_429_with_a_true_time() {
+    let fleet = Fleet::start(Plan { limit: "max_wait: 1200ms, max_waiting: 1000", ..Plan::of(2, 5) });
+    fleet.idle();
+    let answers = volley(&fleet, &[20, 20]);
+    let granted = answers.iter().filter(|(outcome, _)| outcome == "200").count();
+    assert!((5..=12).contains(&granted), "{granted} started\n{}", fleet.ledger);
+    for (outcome, took) in answers {
+        assert!(outcome == "200" || outcome == "429 load_limited", "{outcome}");
+        assert!(took < ms(1600), "{outcome} after {took:?}");
+    }
+    let mut lines = crate::stage::line::Line::to(fleet.addresses[0]).expect("it listens");
+    let mut refused = Vec::new();
+    for _ in 0..40 {
+        let answer = lines.ask("v-0", "load").expect("an answer");
+        if answer.status == 429 {
+            refused.push(answer.retry_after.expect("a refusal says when to come again"));
+            break;
+        }
+        fleet.ledger.start(fleet.ledger.now(), fleet.ledger.time_of(answer.at), 0);
+    }
+    for wait in refused {
+        assert!((1..=5).contains(&wait), "{wait}");
+        fleet.ledger.run(s(wait));
+        assert_eq!(fleet.load(1, "v-0").0, "200");
+    }
+    fleet.ledger.holds(5);
+}
+
+/// The emulator counts what the vendor counts: loads, at its own door.
+#[test]
+fn rank_36_the_vendor_refuses_nobody() {
+    // A hand-out, the way to the page, the way to the vendor: that is what a longer window is for.
+    let fleet = Fleet::start(Plan { limit: "window: 1250ms, max_wait: 10s, max_waiting: 1000", ..Plan::of(3, 20) });
+    let shows = Some((fleet.vendor.addr(), fleet.vendor.dashboard().to_owned()));
+    let crowd = Crowd::showing(&fleet.addresses, 15, &fleet.ledger, shows);
+    fleet.ledger.run(s(6));
+    crowd.stop();
+    let loads = fleet.vendor.loads();
+    assert_eq!(loads.refused, 0, "{loads:?}\n{}", fleet.ledger);
+    assert!(loads.started >= 80 && loads.peak_per_second <= 20, "{loads:?}\n{}", fleet.ledger);
+}

@@ -1,0 +1,92 @@
+//! Links that are neither good nor gone.
+
+use crate::stage::{Crowd, Fleet, Plan, Way, ms, s};
+
+/// One second on, one second off. `which` of the links do.
+fn flapping(which: &[usize], off: Way) {
+    let fleet = Fleet::start(Plan::of(3, 30));
+    let crowd = Crowd::at(&fleet.addresses, 30, &fleet.ledger);
+    fleet.ledger.run(s(2));
+    for _ in 0..5 {
+        for way in [off, Way::Open] {
+            which.iter().for_each(|number| fleet.links[*number].set(way));
+            fleet.ledger.event(&format!("{way:?}"));
+            fleet.ledger.run(s(1));
+        }
+    }
+    fleet.all_are(true, s(5));
+    fleet.ledger.run(ms(1500));
+    let after = fleet.ledger.run(s(4));
+    crowd.stop();
+    fleet.ledger.holds(30);
+    fleet.ledger.uses(30, &after);
+}
+
+#[test]
+fn all_flap() {
+    flapping(&[0, 1, 2], Way::Broken);
+}
+
+#[test]
+fn one_flaps() {
+    flapping(&[1], Way::Broken);
+}
+
+#[test]
+fn two_flap_without_a_word() {
+    flapping(&[0, 1], Way::Silent);
+}
+
+#[test]
+fn answers_flap() {
+    flapping(&[0, 2], Way::Mute);
+}
+
+/// Off for longer than it takes to go on alone, on for long enough to come back.
+#[test]
+fn a_slow_flap_in_turn() {
+    let fleet = Fleet::start(Plan::of(3, 30));
+    let crowd = Crowd::at(&fleet.addresses, 30, &fleet.ledger);
+    fleet.ledger.run(s(2));
+    for number in [0, 1, 2, 0] {
+        fleet.links[number].set(Way::Silent);
+        fleet.ledger.event(&format!("link {number} silent"));
+        fleet.ledger.run(ms(2300));
+        fleet.links[number].set(Way::Open);
+        fleet.ledger.event(&format!("link {number} open"));
+        fleet.ledger.run(ms(700));
+    }
+    crowd.stop();
+    fleet.ledger.holds(30);
+}
+
+/// A store in the next region: all is as near by, only later.
+#[test]
+fn a_far_store_is_a_store() {
+    let fleet = Fleet::start(Plan::of(2, 40));
+    fleet.links[0].set(Way::Slow(ms(20)));
+    fleet.links[1].set(Way::Slow(ms(40)));
+    let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
+    fleet.ledger.run(s(1));
+    let time = fleet.ledger.run(s(5));
+    fleet.all_are(true, s(1));
+    crowd.stop();
+    fleet.ledger.holds(40);
+    fleet.ledger.uses(40, &time);
+}
+
+/// At the edge of what the store may take, where some answers are in time and some are not.
+#[test]
+fn too_slow_by_a_hair_is_never_over() {
+    let fleet = Fleet::start(Plan::of(3, 30));
+    let crowd = Crowd::at(&fleet.addresses, 30, &fleet.ledger);
+    for delay in [60, 110, 160, 220, 300, 0] {
+        let way = if delay == 0 { Way::Open } else { Way::Slow(ms(delay)) };
+        fleet.links[0].set(way);
+        fleet.links[1].set(way);
+        fleet.ledger.event(&format!("{way:?}"));
+        fleet.ledger.run(s(2));
+    }
+    crowd.stop();
+    fleet.ledger.holds(30);
+}

@@ -1,0 +1,102 @@
+//! The store forgets.
+
+use std::time::Duration;
+
+use crate::stage::{Crowd, Fleet, Plan, Way, ms, s};
+
+/// Under full load something is said to the store every three seconds. Nothing but a short pause comes of it.
+fn forgetting(what: &str, longest: Duration, forget: impl Fn(&Fleet)) {
+    let fleet = Fleet::start(Plan::of(2, 40));
+    let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
+    fleet.ledger.run(s(2));
+    let begin = fleet.ledger.now();
+    for _ in 0..3 {
+        fleet.ledger.event(what);
+        forget(&fleet);
+        fleet.ledger.run(s(3));
+    }
+    let time = begin..fleet.ledger.now();
+    let after = fleet.ledger.run(s(4));
+    crowd.stop();
+    fleet.ledger.holds(40);
+    fleet.ledger.uses(40, &after);
+    let pause = fleet.ledger.longest_pause(&time);
+    assert!(pause <= longest, "{pause:?} without a start\n{}", fleet.ledger);
+}
+
+#[test]
+fn everything_is_flushed() {
+    forgetting("FLUSHALL", ms(2500), |fleet| drop(fleet.store.command("FLUSHALL")));
+}
+
+#[test]
+fn the_keys_are_deleted() {
+    forgetting("DEL", ms(2500), |fleet| {
+        let keys = fleet.store.keys();
+        assert!(keys.iter().all(|key| key.starts_with("sidemint:loads:")) && !keys.is_empty(), "{keys:?}");
+        fleet.store.command(&format!("DEL {}", keys.join(" ")));
+    });
+}
+
+#[test]
+fn scripts_are_flushed() {
+    forgetting("SCRIPT FLUSH", ms(1300), |fleet| drop(fleet.store.command("SCRIPT FLUSH")));
+}
+
+#[test]
+fn connections_are_closed() {
+    forgetting("CLIENT KILL", ms(2500), |fleet| drop(fleet.store.try_command("CLIENT KILL TYPE normal")));
+}
+
+/// A store that is up again before anybody has missed it.
+#[test]
+fn it_restarts_empty() {
+    forgetting("restart", ms(3000), |fleet| {
+        fleet.store.kill();
+        fleet.store.launch();
+    });
+}
+
+/// Memory is short, and any key may be the one that is thrown out.
+#[test]
+fn keys_are_thrown_out_for_want_of_memory() {
+    let fleet = Fleet::start(Plan::of(2, 40));
+    let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
+    fleet.ledger.run(s(2));
+    for (round, policy) in ["allkeys-random", "allkeys-lru"].into_iter().enumerate() {
+        fleet.ledger.event(policy);
+        fleet.store.command(&format!("CONFIG SET maxmemory-policy {policy}"));
+        fleet.store.command("CONFIG SET maxmemory 3mb");
+        for batch in 0..10 {
+            // Refused where nothing can be thrown out, and that is as well.
+            let _ = fleet.store.try_command(&format!("DEBUG POPULATE 3000 filler-{round}-{batch} 200"));
+            let _ = fleet.store.try_command("SET one more");
+            fleet.ledger.run(ms(300));
+        }
+    }
+    fleet.ledger.event("CONFIG SET maxmemory 1");
+    fleet.store.command("CONFIG SET maxmemory 1");
+    fleet.ledger.run(s(4));
+    fleet.ledger.event("CONFIG SET maxmemory 0");
+    fleet.store.command("CONFIG SET maxmemory 0");
+    fleet.all_are(true, s(5));
+    fleet.ledger.run(ms(1500));
+    let after = fleet.ledger.run(s(4));
+    crowd.stop();
+    fleet.ledger.holds(40);
+    fleet.ledger.uses(40, &after);
+    let evicted = fleet.store.command("INFO stats");
+    let evicted = evicted.lines().find_map(|line| line.strip_prefix("evicted_keys:")).unwrap_or_default();
+    assert!(evicted.trim().parse::<u64>().is_ok_and(|count| count > 0), "{evicted} keys were thrown out");
+}
+
+/// It forgets while nobody can see it.
+#[test]
+fn it_is_flushed_behind_a_broken_link() {
+    forgetting("FLUSHALL behind a broken link", ms(3000), |fleet| {
+        fleet.links(Way::Broken);
+        fleet.store.command("FLUSHALL");
+        fleet.ledger.run(ms(100));
+        fleet.links(Way::Open);
+    });
+}

@@ -1,0 +1,156 @@
+//! Rank 36: the store goes away in every way there is, and comes back.
+
+use crate::stage::{Crowd, Fleet, Kind, Plan, Probe, Store, Way, Wish, ms, s};
+
+/// A line that a person would be woken up by, once.
+fn warned(fleet: &Fleet, number: usize) -> usize {
+    fleet.said(number, "\"level\":\"WARN\"")
+}
+
+/// Under full load the store goes, and comes back.
+fn outage(breaks: impl Fn(&Fleet), mends: impl Fn(&Fleet)) {
+    let fleet = Fleet::start(Plan::of(2, 40));
+    let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
+    let together = fleet.ledger.run(s(4));
+    let warned_before = [0, 1].map(|number| warned(&fleet, number));
+    let probes: Vec<Probe> = fleet.addresses.iter().map(|address| Probe::at(*address)).collect();
+    fleet.ledger.event("the store goes");
+    breaks(&fleet);
+    fleet.all_are(false, s(3));
+    let alone = fleet.ledger.run(s(4));
+    for (number, before) in warned_before.into_iter().enumerate() {
+        let warnings = warned(&fleet, number) - before;
+        assert_eq!(warnings, 1, "one warning\n{}", fleet.sidecar(number).process.err.text());
+    }
+    fleet.ledger.event("the store comes back");
+    mends(&fleet);
+    fleet.all_are(true, s(5));
+    fleet.ledger.run(ms(1500));
+    let again = fleet.ledger.run(s(4));
+    probes.into_iter().for_each(Probe::never_waited);
+    crowd.stop();
+    fleet.ledger.holds(40);
+    for time in [together, alone, again] {
+        fleet.ledger.uses(40, &time);
+    }
+}
+
+#[test]
+fn rank_36_killed() {
+    outage(|fleet| fleet.store.kill(), |fleet| fleet.store.launch());
+}
+
+#[test]
+fn rank_36_stopped_in_its_tracks() {
+    outage(|fleet| fleet.store.pause(), |fleet| fleet.store.go_on());
+}
+
+#[test]
+fn rank_36_behind_a_black_hole() {
+    outage(|fleet| fleet.links(Way::Silent), |fleet| fleet.links(Way::Open));
+}
+
+/// The store books what nobody is told of.
+#[test]
+fn rank_36_answers_that_never_come() {
+    outage(|fleet| fleet.links(Way::Mute), |fleet| fleet.links(Way::Open));
+}
+
+#[test]
+fn rank_36_reset_in_the_middle_of_an_answer() {
+    outage(|fleet| fleet.links(Way::Torn), |fleet| fleet.links(Way::Open));
+}
+
+/// Slower than it may be: 2 s.
+#[test]
+fn rank_36_two_seconds_away() {
+    outage(|fleet| fleet.links(Way::Slow(s(1))), |fleet| fleet.links(Way::Open));
+}
+
+/// Shorter than what makes a sidecar go on alone: nothing but a pause.
+#[test]
+fn a_hiccup_of_the_store_is_a_pause() {
+    let fleet = Fleet::start(Plan::of(2, 40));
+    let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
+    let time = {
+        let begin = fleet.ledger.run(s(3)).start;
+        for _ in 0..3 {
+            fleet.ledger.event("DEBUG SLEEP 0.3");
+            fleet.store.send("DEBUG SLEEP 0.3");
+            fleet.ledger.run(s(2));
+        }
+        begin..fleet.ledger.now()
+    };
+    crowd.stop();
+    fleet.ledger.holds(40);
+    let (rate, pause) = (fleet.ledger.rate(40, &time), fleet.ledger.longest_pause(&time));
+    assert!(rate >= 30.0 && pause < ms(2500), "{rate:.1} a second, {pause:?} without a start\n{}", fleet.ledger);
+}
+
+/// The first load after the store went is answered in the time that it may wait.
+#[test]
+fn rank_36_a_load_is_answered_within_its_wait() {
+    let plan = Plan { limit: "max_wait: 2s", ..Plan::of(2, 20) };
+    let fleet = Fleet::start(plan);
+    type Act = fn(&Fleet);
+    let acts: [(&str, Act, Act); 4] = [
+        ("killed", |fleet| fleet.store.kill(), |fleet| fleet.store.launch()),
+        ("paused", |fleet| fleet.store.pause(), |fleet| fleet.store.go_on()),
+        ("silent", |fleet| fleet.links(Way::Silent), |fleet| fleet.links(Way::Open)),
+        ("broken", |fleet| fleet.links(Way::Broken), |fleet| fleet.links(Way::Open)),
+    ];
+    for (name, breaks, mends) in acts {
+        fleet.ledger.event(name);
+        breaks(&fleet);
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let asks = [0, 1].map(|number| {
+                let fleet = &fleet;
+                scope.spawn(move || fleet.load(number, "v-0"))
+            });
+            asks.into_iter().map(|ask| ask.join().expect("no ask panics")).collect()
+        });
+        for (outcome, took) in answers {
+            assert!(outcome == "200" && took <= ms(2100), "{name}: {outcome} after {took:?}\n{}", fleet.ledger);
+        }
+        fleet.all_are(false, s(3));
+        mends(&fleet);
+        fleet.all_are(true, s(5));
+        fleet.ledger.run(ms(1500));
+    }
+    fleet.ledger.holds(20);
+}
+
+#[test]
+fn rank_36_absent_at_start() {
+    let plan = Plan { joins: false, ..Plan::of(2, 40) };
+    let fleet = Fleet::with(plan, Store::absent(Wish::default()));
+    fleet.all_are(false, s(5));
+    let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
+    let alone = fleet.ledger.run(s(4));
+    (0..2).for_each(|number| assert_eq!(warned(&fleet, number), 1, "sidecar {number}"));
+    fleet.ledger.event("the store comes");
+    fleet.store.launch();
+    fleet.all_are(true, s(8));
+    fleet.ledger.run(ms(1500));
+    let together = fleet.ledger.run(s(4));
+    crowd.stop();
+    fleet.ledger.holds(40);
+    fleet.ledger.uses(40, &alone);
+    fleet.ledger.uses(40, &together);
+}
+
+/// With fewer starts than replicas each still has its turn.
+#[test]
+fn rank_36_a_share_of_less_than_one() {
+    let plan = Plan { replicas: 4, joins: false, ..Plan::of(4, 2) };
+    let fleet = Fleet::with(plan, Store::absent(Wish { kind: Kind::Redis, ..Wish::default() }));
+    fleet.all_are(false, s(5));
+    let crowd = Crowd::at(&fleet.addresses, 3, &fleet.ledger);
+    let alone = fleet.ledger.run(s(9));
+    crowd.stop();
+    fleet.ledger.holds(2);
+    for number in 0..4 {
+        let started = fleet.ledger.starts().iter().filter(|start| start.sidecar == number).count();
+        assert!((2..=6).contains(&started), "sidecar {number} started {started} in {alone:?}\n{}", fleet.ledger);
+    }
+}

@@ -1,0 +1,184 @@
+//! The judge: when which load started, by one clock.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use super::{ms, s};
+
+/// So much earlier or later may a start be seen here than it was: this process and the sidecars share the machine with
+/// other work. A limit that does not hold is over it by far more than what begins in this time.
+pub const JITTER: Duration = ms(50);
+
+/// One load.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// When its token arrived.
+    pub at: Duration,
+    /// When it was asked for.
+    pub asked: Duration,
+    /// Through which sidecar.
+    pub sidecar: usize,
+}
+
+/// Everything that happened, by one clock.
+pub struct Ledger {
+    begin: Instant,
+    starts: Mutex<Vec<Start>>,
+    refused: Mutex<BTreeMap<String, usize>>,
+    events: Mutex<Vec<(Duration, String)>>,
+}
+
+impl Ledger {
+    /// Empty, and its clock runs.
+    pub fn open() -> Ledger {
+        Ledger { begin: Instant::now(), starts: Mutex::default(), refused: Mutex::default(), events: Mutex::default() }
+    }
+
+    /// The time.
+    pub fn now(&self) -> Duration {
+        self.begin.elapsed()
+    }
+
+    /// The same of a moment.
+    pub fn time_of(&self, moment: Instant) -> Duration {
+        moment.saturating_duration_since(self.begin)
+    }
+
+    /// A load that was asked for at `asked` has its token.
+    pub fn start(&self, asked: Duration, at: Duration, sidecar: usize) {
+        self.starts.lock().expect("no judge panics").push(Start { at, asked, sidecar });
+    }
+
+    /// A load was refused, or got no answer.
+    pub fn refusal(&self, what: String) {
+        *self.refused.lock().expect("no judge panics").entry(what).or_default() += 1;
+    }
+
+    /// Writes down what the test does. Gives the time.
+    pub fn event(&self, what: &str) -> Duration {
+        let now = self.now();
+        self.events.lock().expect("no judge panics").push((now, what.to_owned()));
+        now
+    }
+
+    /// Lets the scene go on for so long. Gives the time in which it did.
+    pub fn run(&self, length: Duration) -> Range<Duration> {
+        let begin = self.now();
+        while self.now() < begin + length {
+            std::thread::park_timeout((begin + length).saturating_sub(self.now()));
+        }
+        begin..self.now()
+    }
+
+    /// All starts in their order.
+    pub fn starts(&self) -> Vec<Start> {
+        let mut starts = self.starts.lock().expect("no judge panics").clone();
+        starts.sort_by_key(|start| start.at);
+        starts
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.starts.lock().expect("no judge panics").len()
+    }
+
+    fn times(&self) -> Vec<Duration> {
+        self.starts().iter().map(|start| start.at).collect()
+    }
+
+    /// How many loads were refused so.
+    pub fn refused(&self, what: &str) -> usize {
+        self.refused.lock().expect("no judge panics").get(what).copied().unwrap_or_default()
+    }
+
+    /// The most starts in any half-open window of this length, and where it begins.
+    pub fn most_in_any(&self, window: Duration) -> (usize, Duration) {
+        most_in_any(&self.times(), window)
+    }
+
+    /// Starts for each second of this time. A full window starts at once, so what counts is how long so many whole
+    /// windows of `limit` starts took, wherever in them the time begins.
+    pub fn rate(&self, limit: usize, time: &Range<Duration>) -> f64 {
+        let inside: Vec<Duration> = self.times().into_iter().filter(|at| time.contains(at)).collect();
+        let whole = inside.len().saturating_sub(1) / limit * limit;
+        match (inside.first(), inside.get(whole)) {
+            (Some(first), Some(last)) if whole > 0 => whole as f64 / (*last - *first).as_secs_f64(),
+            _ => inside.len() as f64 / (time.end - time.start).as_secs_f64(),
+        }
+    }
+
+    /// The longest time in it without a start.
+    pub fn longest_pause(&self, time: &Range<Duration>) -> Duration {
+        let inside = self.times().into_iter().filter(|at| time.contains(at));
+        let edges: Vec<Duration> = [time.start].into_iter().chain(inside).chain([time.end]).collect();
+        edges.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+    }
+
+    /// No second holds more than this many starts.
+    #[track_caller]
+    pub fn holds(&self, limit: usize) {
+        let (most, from) = self.most_in_any(s(1) - JITTER);
+        let (whole, _) = self.most_in_any(s(1));
+        assert!(most <= limit, "{most} starts ({whole} in a whole second) from {from:?} on, {limit} may be\n{self}");
+    }
+
+    /// In this time that limit is made use of, up to the twentieth that makes up for late hand-outs.
+    #[track_caller]
+    pub fn uses(&self, limit: usize, time: &Range<Duration>) {
+        let (found, due) = (self.rate(limit, time), limit as f64 * 0.95);
+        assert!(found >= due, "{found:.1} starts a second in {time:?}, {due:.1} are due\n{self}");
+        let pause = self.longest_pause(time);
+        assert!(pause < ms(2500), "nothing starts for {pause:?} in {time:?}\n{self}");
+    }
+}
+
+/// Half-open windows: one that begins with a start has the most.
+pub fn most_in_any(sorted: &[Duration], window: Duration) -> (usize, Duration) {
+    let held = |(from, at): (usize, &Duration)| {
+        let rest = sorted.get(from..).unwrap_or_default();
+        (rest.partition_point(|other| *other < *at + window), *at)
+    };
+    sorted.iter().enumerate().rev().map(held).max_by_key(|(count, _)| *count).unwrap_or_default()
+}
+
+/// The scene in steps of a quarter of a second, with what each sidecar started and what the test did.
+impl fmt::Display for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const STEP: u128 = 250;
+        let starts = self.starts();
+        let sidecars = starts.iter().map(|start| start.sidecar + 1).max().unwrap_or_default();
+        let mut rows: BTreeMap<u128, (Vec<usize>, Vec<String>)> = BTreeMap::new();
+        let empty = || (vec![0; sidecars], Vec::new());
+        for start in &starts {
+            rows.entry(start.at.as_millis() / STEP).or_insert_with(empty).0[start.sidecar] += 1;
+        }
+        for (at, what) in self.events.lock().expect("no judge panics").iter() {
+            let said = format!("{what} at {at:.3?}");
+            rows.entry(at.as_millis() / STEP).or_insert_with(empty).1.push(said);
+        }
+        let refused = self.refused.lock().expect("no judge panics");
+        writeln!(f, "{} starts; refused: {refused:?}; starts of each sidecar in 250 ms:", starts.len())?;
+        for (step, (counts, events)) in rows {
+            let time = Duration::from_millis(u64::try_from(step * STEP).unwrap_or_default());
+            writeln!(f, "{:>7.2} {counts:>3?} {}", time.as_secs_f64(), events.join("; "))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_half_open_and_slide() {
+        let times: Vec<Duration> = [0, 900, 1000, 1100, 1899, 1900].into_iter().map(ms).collect();
+        assert_eq!(most_in_any(&times, s(1)), (4, ms(900)));
+        assert_eq!(most_in_any(&times[..2], s(1)).0, 2);
+        assert_eq!(most_in_any(&times[..1], s(1)).0, 1);
+        assert_eq!(most_in_any(&[], s(1)).0, 0);
+    }
+}
