@@ -57,7 +57,7 @@ fn over_tls() {
 }
 
 #[test]
-fn t22_over_tls_of_somebody_else() {
+fn over_tls_of_somebody_else() {
     let (authority, other, folder) = (Authority::new("the store's"), Authority::new("another's"), Folder::new());
     let line = folder.line("ca_file", &other.pem());
     let plan = Plan { tls: true, fleet: line, joins: false, ..Plan::of(2, 40) };

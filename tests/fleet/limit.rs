@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::stage::{Crowd, Fleet, Plan, ms, s};
+use crate::stage::{Crowd, Fleet, Plan, Probe, ms, s};
 
 /// So many at once through each sidecar, each by a viewer of its own. Outcomes and times, in no order.
 fn volley(fleet: &Fleet, counts: &[usize]) -> Vec<(String, Duration)> {
@@ -121,4 +121,27 @@ fn rank_36_the_vendor_refuses_nobody() {
     let loads = fleet.vendor.loads();
     assert_eq!(loads.refused, 0, "{loads:?}\n{}", fleet.ledger);
     assert!(loads.started >= 80 && loads.peak_per_second <= 20, "{loads:?}\n{}", fleet.ledger);
+}
+
+/// What costs the store: to be a member, and to load. A renewal is neither.
+#[test]
+fn renewals_never_touch_the_store() {
+    let fleet = Fleet::start(Plan::of(2, 40));
+    let commands = || {
+        let stats = fleet.store.command("INFO stats");
+        let count = stats.lines().find_map(|line| line.strip_prefix("total_commands_processed:"));
+        count.and_then(|count| count.trim().parse::<u64>().ok()).expect("it counts")
+    };
+    let count = |time| {
+        let before = commands();
+        fleet.ledger.run(time);
+        commands() - before
+    };
+    let idle = count(s(3));
+    let probes: Vec<Probe> = fleet.addresses.iter().flat_map(|address| [0; 4].map(|_| Probe::at(*address))).collect();
+    let renewing = count(s(3));
+    probes.into_iter().for_each(Probe::never_waited);
+    // Calls of a script count with the commands in it.
+    assert!(renewing <= idle + idle / 4 + 10, "{idle} commands in 3 s without renewals, {renewing} with some 1000");
+    assert!(idle <= 3 * 2 * 6 * 16, "{idle} commands in 3 s of two idle sidecars");
 }

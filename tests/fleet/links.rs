@@ -42,6 +42,22 @@ fn answers_flap() {
     flapping(&[0, 2], Way::Mute);
 }
 
+/// Loads at any place of a window, so that none is empty when a link changes.
+#[test]
+fn all_flap_while_people_stroll() {
+    let fleet = Fleet::start(Plan::of(3, 60));
+    let crowd = Crowd::strolling(&fleet.addresses, 11, &fleet.ledger);
+    fleet.ledger.run(s(2));
+    for (off, time) in [(Way::Broken, 1000), (Way::Silent, 1300), (Way::Mute, 2100), (Way::Torn, 1600)] {
+        fleet.links(off);
+        fleet.ledger.run(ms(time));
+        fleet.links(Way::Open);
+        fleet.ledger.run(ms(time));
+    }
+    crowd.stop();
+    fleet.ledger.holds(60);
+}
+
 /// Off for longer than it takes to go on alone, on for long enough to come back.
 #[test]
 fn a_slow_flap_in_turn() {

@@ -100,3 +100,34 @@ fn it_is_flushed_behind_a_broken_link() {
         fleet.links(Way::Open);
     });
 }
+
+/// Somebody writes where the limit is kept: what is no limit, and what looks like one.
+#[test]
+fn somebody_else_writes_there() {
+    let fleet = Fleet::start(Plan::of(2, 40));
+    let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
+    fleet.ledger.run(s(2));
+    for key in fleet.store.keys() {
+        for field in fleet.store.command(&format!("HKEYS {key}")).lines() {
+            for value in ["-1", "nan", "99999999999999999999", "\u{1F9C2}"] {
+                fleet.ledger.event(&format!("{field} is {value}"));
+                fleet.store.command(&format!("HSET {key} {field} {value}"));
+                fleet.ledger.run(ms(150));
+            }
+        }
+    }
+    fleet.ledger.run(s(1));
+    for key in fleet.store.keys() {
+        fleet.ledger.event("it is a text");
+        fleet.store.command(&format!("SET {key} text"));
+    }
+    fleet.ledger.run(s(3));
+    fleet.ledger.event("FLUSHALL");
+    fleet.store.command("FLUSHALL");
+    fleet.all_are(true, s(5));
+    fleet.ledger.run(ms(1500));
+    let after = fleet.ledger.run(s(4));
+    crowd.stop();
+    fleet.ledger.holds(40);
+    fleet.ledger.uses(40, &after);
+}

@@ -1,5 +1,7 @@
 //! Sidecars come and go.
 
+use rustix::process::Signal;
+
 use crate::stage::{Crowd, Fleet, Plan, ms, s};
 
 /// One that is killed may as well be cut off: its share stays its own. When it is back, all is as before.
@@ -58,6 +60,50 @@ fn a_rollout_in_turn() {
     let rate = fleet.ledger.rate(30, &during);
     assert!(rate >= 24.0, "{rate:.1} starts a second\n{}", fleet.ledger);
     fleet.ledger.uses(30, &after);
+}
+
+/// A machine that stands still, as virtual ones do when they are moved: what was granted before is too late after.
+#[test]
+fn stopped_in_its_tracks() {
+    let fleet = Fleet::start(Plan::of(3, 30));
+    let crowd = Crowd::at(&fleet.addresses, 30, &fleet.ledger);
+    fleet.ledger.run(s(2));
+    for (round, still) in [60, 150, 300, 450, 700, 1000, 1500, 2500].into_iter().enumerate() {
+        let process = &fleet.sidecar(round % 3).process;
+        process.signal(Signal::STOP);
+        fleet.ledger.event(&format!("sidecar {} stands still for {still} ms", round % 3));
+        fleet.ledger.run(ms(still));
+        process.signal(Signal::CONT);
+        fleet.ledger.run(ms(930));
+    }
+    fleet.all_are(true, s(5));
+    fleet.ledger.run(ms(1500));
+    let after = fleet.ledger.run(s(4));
+    crowd.stop();
+    fleet.ledger.holds(30);
+    fleet.ledger.uses(30, &after);
+}
+
+/// All are told of another limit, one after the other.
+#[test]
+fn a_lower_limit_by_reload() {
+    let fleet = Fleet::start(Plan::of(2, 40));
+    let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
+    fleet.ledger.run(s(2));
+    for number in 0..2 {
+        let sidecar = fleet.sidecar(number);
+        let text = std::fs::read_to_string(sidecar.files.config()).expect("there is a config");
+        sidecar.files.write("config.yaml", &text.replace("{per_second: 40", "{per_second: 20"));
+        sidecar.process.signal(Signal::HUP);
+        fleet.ledger.event(&format!("sidecar {number} reloads"));
+        fleet.ledger.run(ms(500));
+    }
+    fleet.ledger.run(s(3));
+    let after = fleet.ledger.run(s(4));
+    crowd.stop();
+    fleet.ledger.holds(40);
+    fleet.ledger.holds_in(20, &after);
+    fleet.ledger.uses(20, &after);
 }
 
 /// All crash at once, and are back before the store has missed them.

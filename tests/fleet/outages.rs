@@ -1,6 +1,6 @@
 //! Rank 36: the store goes away in every way there is, and comes back.
 
-use crate::stage::{Crowd, Fleet, Kind, Plan, Probe, Store, Way, Wish, ms, s};
+use crate::stage::{Crowd, Fleet, Plan, Probe, Store, Way, Wish, ms, s};
 
 /// A line that a person would be woken up by, once.
 fn warned(fleet: &Fleet, number: usize) -> usize {
@@ -120,16 +120,24 @@ fn rank_36_a_load_is_answered_within_its_wait() {
     fleet.ledger.holds(20);
 }
 
-#[test]
-fn rank_36_absent_at_start() {
+/// It is not there when the sidecars start, and comes later.
+fn comes_later(breaks: impl Fn(&Fleet), mends: impl Fn(&Fleet)) {
     let plan = Plan { joins: false, ..Plan::of(2, 40) };
-    let fleet = Fleet::with(plan, Store::absent(Wish::default()));
-    fleet.all_are(false, s(5));
+    let mut fleet = Fleet::with(plan, Store::absent(Wish::default()));
+    (0..2).for_each(|number| fleet.kill(number));
+    breaks(&fleet);
+    for number in 0..2 {
+        let begin = fleet.ledger.now();
+        fleet.restart(number);
+        let took = fleet.ledger.now() - begin;
+        assert!(took < s(4), "ready after {took:?}");
+    }
+    fleet.all_are(false, s(1));
     let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
     let alone = fleet.ledger.run(s(4));
     (0..2).for_each(|number| assert_eq!(warned(&fleet, number), 1, "sidecar {number}"));
     fleet.ledger.event("the store comes");
-    fleet.store.launch();
+    mends(&fleet);
     fleet.all_are(true, s(8));
     fleet.ledger.run(ms(1500));
     let together = fleet.ledger.run(s(4));
@@ -139,11 +147,25 @@ fn rank_36_absent_at_start() {
     fleet.ledger.uses(40, &together);
 }
 
+#[test]
+fn rank_36_absent_at_start() {
+    comes_later(|_| (), |fleet| fleet.store.launch());
+}
+
+#[test]
+fn rank_36_a_black_hole_at_start() {
+    let silent = |fleet: &Fleet| {
+        fleet.store.launch();
+        fleet.links(Way::Silent);
+    };
+    comes_later(silent, |fleet| fleet.links(Way::Open));
+}
+
 /// With fewer starts than replicas each still has its turn.
 #[test]
 fn rank_36_a_share_of_less_than_one() {
     let plan = Plan { replicas: 4, joins: false, ..Plan::of(4, 2) };
-    let fleet = Fleet::with(plan, Store::absent(Wish { kind: Kind::Redis, ..Wish::default() }));
+    let fleet = Fleet::with(plan, Store::absent(Wish::default()));
     fleet.all_are(false, s(5));
     let crowd = Crowd::at(&fleet.addresses, 3, &fleet.ledger);
     let alone = fleet.ledger.run(s(9));

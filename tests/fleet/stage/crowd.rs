@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::fleet::viewer;
 use super::ledger::Ledger;
 use super::line::Line;
-use super::ms;
+use super::{ms, s};
 
 /// Some who go on until they are told to stop.
 pub struct Crowd {
@@ -44,6 +44,8 @@ struct Part {
     sidecar: usize,
     address: SocketAddr,
     viewer: String,
+    /// The longest time between two loads.
+    rest: Duration,
     /// The vendor and the dashboard, where it is loaded, too.
     shows: Option<(SocketAddr, String)>,
 }
@@ -67,15 +69,30 @@ impl Crowd {
             .flat_map(|(sidecar, address)| (0..each).map(move |number| (sidecar, *address, viewer(number))));
         let parts: Vec<Part> = parts
             .enumerate()
-            .map(|(seat, (sidecar, address, viewer))| Part { seat, sidecar, address, viewer, shows: shows.clone() })
+            .map(|(seat, (sidecar, address, viewer))| {
+                let (rest, shows) = (Duration::ZERO, shows.clone());
+                Part { seat, sidecar, address, viewer, rest, shows }
+            })
             .collect();
         Crowd::of(parts, ledger)
+    }
+
+    /// Those who take their time, each up to a second between two loads: less than a limit of 20 for each eleven of
+    /// them. A crowd that presses starts in bursts, one a window; these fill windows at any place.
+    pub fn strolling(sidecars: &[SocketAddr], each: usize, ledger: &Arc<Ledger>) -> Crowd {
+        let parts = sidecars
+            .iter()
+            .enumerate()
+            .flat_map(|(sidecar, address)| (0..each).map(move |number| (sidecar, *address, viewer(number))));
+        let part =
+            |(seat, (sidecar, address, viewer))| Part { seat, sidecar, address, viewer, rest: s(1), shows: None };
+        Crowd::of(parts.enumerate().map(part).collect(), ledger)
     }
 
     /// So many who all are one viewer, at one sidecar.
     pub fn one_viewer(sidecar: usize, address: SocketAddr, viewer: &str, count: usize, ledger: &Arc<Ledger>) -> Crowd {
         let viewer = viewer.to_owned();
-        let part = |seat| Part { seat, sidecar, address, viewer: viewer.clone(), shows: None };
+        let part = |seat| Part { seat, sidecar, address, viewer: viewer.clone(), rest: Duration::ZERO, shows: None };
         Crowd::of((0..count).map(part).collect(), ledger)
     }
 
@@ -128,6 +145,7 @@ fn go_on(part: &Part, stop: &Stop, ledger: &Ledger) {
         match answer {
             Some(Ok(answer)) if answer.status == 200 => {
                 ledger.start(asked, ledger.time_of(answer.at), part.sidecar);
+                stop.pause(part.rest.mul_f64(fastrand::f64()));
                 let Some((address, dashboard)) = &part.shows else { continue };
                 if vendor.is_none() {
                     vendor = Line::to(*address).ok();

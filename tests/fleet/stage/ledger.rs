@@ -99,6 +99,14 @@ impl Ledger {
         most_in_any(&self.times(), window)
     }
 
+    /// No second of this time holds more than this many starts.
+    #[track_caller]
+    pub fn holds_in(&self, limit: usize, time: &Range<Duration>) {
+        let inside: Vec<Duration> = self.times().into_iter().filter(|at| time.contains(at)).collect();
+        let (most, from) = most_in_any(&inside, s(1) - JITTER);
+        assert!(most <= limit, "{most} starts from {from:?} on, {limit} may be\n{self}");
+    }
+
     /// Starts for each second of this time. A full window starts at once, so what counts is how long so many whole
     /// windows of `limit` starts took, wherever in them the time begins.
     pub fn rate(&self, limit: usize, time: &Range<Duration>) -> f64 {

@@ -69,10 +69,10 @@ fn a_clock_is_set_while_it_runs() {
     let store = Store::with(Wish { kind: Kind::Valkey, clock: true, ..Wish::default() });
     let seconds = || store.command("TIME").lines().next().and_then(|time| time.parse::<i64>().ok()).expect("a time");
     let begin = seconds();
-    for step in [3600, -3600, 5, 0] {
+    for step in [3600, -3600, 0] {
         store.set_clock(step);
-        let shown = seconds() - begin;
-        assert!((shown - step).abs() < 60, "{step} was set, {shown} is shown");
-        assert_eq!(store.command("EVAL return(redis.call('TIME')[1]) 0"), seconds().to_string());
+        until("the clock is set", || (seconds() - begin - step).abs() < 30);
+        let scripts = store.command("EVAL return(redis.call('TIME')[1]) 0");
+        assert!(scripts.parse::<i64>().is_ok_and(|scripts| (scripts - begin - step).abs() < 60), "{scripts}");
     }
 }
