@@ -96,7 +96,7 @@ fn with_a_wrong_password_and_then_the_right_one() {
 
 /// What a user of the store must be allowed, and nothing else.
 const RIGHTS: &str = "~sidemint:loads:* resetchannels -@all +eval +evalsha +script|load +time +hgetall +hget +hset \
-    +hdel +hmget +del +exists +info +ping +hello +client|setname +client|setinfo";
+    +hdel +hmget +del +exists +info +ping +hello";
 
 #[test]
 fn as_a_user_with_few_rights() {

@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::sync::Mutex;
+use std::time::Instant;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::resp::Resp;
-use super::{free_port, until};
+use super::{free_port, ms, s};
 use crate::support::authority::Issued;
 use crate::support::{PATIENCE, Process, tool};
 
@@ -90,8 +91,15 @@ impl Store {
             command.env("FAKETIME_TIMESTAMP_FILE", path("clock"));
             command.envs([("FAKETIME_NO_CACHE", "1"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]);
         }
-        *self.process.lock().expect("no start panics") = Some(Process::spawn(command));
-        until("the store answers", || self.try_command("PING").is_ok_and(|answer| answer == "PONG"));
+        let process = Process::spawn(command);
+        let (out, err) = (process.out.clone(), process.err.clone());
+        *self.process.lock().expect("no start panics") = Some(process);
+        let begin = Instant::now();
+        while !self.try_command("PING").is_ok_and(|answer| answer == "PONG") {
+            let said = out.text() + &err.text();
+            assert!(begin.elapsed() < s(10), "the store does not answer: {said}");
+            std::thread::park_timeout(ms(10));
+        }
     }
 
     fn config(&self) -> String {
