@@ -26,21 +26,48 @@ fn one_two_and_three_of_four_are_cut_off() {
     }
 }
 
-/// A sidecar that is cut off goes on with its share for as long as it lives, so the others leave it that for as long.
+/// Whether one is cut off or was killed for good cannot be told from here: for 20 s the others leave it its share. Who
+/// is still cut off then, and lives, adds that share to the limit, and no more.
 #[test]
 fn cut_off_for_long() {
     let fleet = Fleet::start(Plan::of(2, 40));
     let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
     fleet.ledger.run(s(2));
     fleet.links[0].set(Way::Silent);
-    fleet.ledger.event("link 0 silent");
+    let cut = fleet.ledger.event("link 0 silent");
     fleet.is(0, false);
-    fleet.ledger.run(s(24));
+    let alone = fleet.ledger.run(s(19) - (fleet.ledger.now() - cut));
+    fleet.ledger.run(s(6));
     fleet.links[0].set(Way::Open);
+    let open = fleet.ledger.event("link 0 open");
     fleet.all_are(true, s(5));
     fleet.ledger.run(s(2));
+    let after = fleet.ledger.run(s(4));
+    crowd.stop();
+    fleet.ledger.holds_in(40, &(s(0)..alone.end));
+    fleet.ledger.holds_in(60, &(s(0)..open));
+    fleet.ledger.holds_in(60, &(open..after.end));
+    fleet.ledger.holds_in(40, &after);
+    fleet.ledger.uses(40, &after);
+}
+
+/// Killed for good.
+#[test]
+fn who_does_not_come_back_is_forgotten() {
+    let mut fleet = Fleet::start(Plan::of(2, 40));
+    let crowd = Crowd::at(&fleet.addresses[..1], 60, &fleet.ledger);
+    fleet.ledger.run(s(1));
+    fleet.kill(1);
+    let killed = fleet.ledger.now();
+    fleet.ledger.run(s(2));
+    let without = fleet.ledger.run(s(16));
+    fleet.ledger.run(s(23) - (fleet.ledger.now() - killed));
+    let after = fleet.ledger.run(s(4));
     crowd.stop();
     fleet.ledger.holds(40);
+    fleet.ledger.holds_in(20, &without);
+    fleet.ledger.uses(20, &without);
+    fleet.ledger.uses(40, &after);
 }
 
 /// One that never had the store, beside one that has.
