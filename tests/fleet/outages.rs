@@ -67,6 +67,16 @@ fn rank_36_two_seconds_away() {
     outage(|fleet| fleet.links(Way::Slow(s(1))), |fleet| fleet.links(Way::Open));
 }
 
+/// It answers, and says that it has no time.
+#[test]
+fn rank_36_busy_with_a_script_of_somebody_else() {
+    let busy = |fleet: &Fleet| {
+        fleet.store.command("CONFIG SET busy-reply-threshold 100");
+        fleet.store.send("EVAL while(true)do\tend 0");
+    };
+    outage(busy, |fleet| drop(fleet.store.command("SCRIPT KILL")));
+}
+
 /// Shorter than what makes a sidecar go on alone: nothing but a pause.
 #[test]
 fn a_hiccup_of_the_store_is_a_pause() {
