@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::stage::{Crowd, Fleet, Plan, s};
 
-/// Of a limit of so many, others' floods leave nobody waiting for longer than two windows and a bit.
-const LONGEST: Duration = Duration::from_millis(2600);
+/// Nobody waits for longer than a load may wait, whoever floods.
+const LONGEST: Duration = Duration::from_millis(2100);
 
 /// Single loads, one after the other, through this sidecar.
 fn single_loads(fleet: &Fleet, sidecar: usize, viewer: &str) {

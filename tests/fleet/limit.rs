@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::stage::{Crowd, Fleet, Plan, Probe, ms, s};
 
+/// Nobody is refused.
+const PATIENT: &str = "max_wait: 10s, max_waiting: 1000";
+
 /// So many at once through each sidecar, each by a viewer of its own. Outcomes and times, in no order.
 fn volley(fleet: &Fleet, counts: &[usize]) -> Vec<(String, Duration)> {
     std::thread::scope(|scope| {
@@ -18,7 +21,7 @@ fn volley(fleet: &Fleet, counts: &[usize]) -> Vec<(String, Duration)> {
 
 #[test]
 fn two_sidecars_keep_one_limit_and_make_use_of_it() {
-    let fleet = Fleet::start(Plan::of(2, 40));
+    let fleet = Fleet::start(Plan { limit: PATIENT, ..Plan::of(2, 40) });
     let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
     let time = fleet.ledger.run(s(7));
     crowd.stop();
@@ -57,7 +60,7 @@ fn an_idle_fleet_lets_a_whole_window_through_at_once() {
 #[test]
 fn the_order_of_asking_is_the_order_of_starting() {
     const PACE: Duration = ms(40);
-    let fleet = Fleet::start(Plan::of(2, 8));
+    let fleet = Fleet::start(Plan { limit: PATIENT, ..Plan::of(2, 8) });
     fleet.idle();
     volley(&fleet, &[4, 4]);
     let begin = fleet.ledger.now();

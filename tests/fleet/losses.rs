@@ -108,12 +108,15 @@ fn somebody_else_writes_there() {
     let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
     fleet.ledger.run(s(2));
     for key in fleet.store.keys() {
-        for field in fleet.store.command(&format!("HKEYS {key}")).lines() {
-            for value in ["-1", "nan", "99999999999999999999", "\u{1F9C2}"] {
-                fleet.ledger.event(&format!("{field} is {value}"));
-                fleet.store.command(&format!("HSET {key} {field} {value}"));
-                fleet.ledger.run(ms(150));
-            }
+        let fields = fleet.store.command(&format!("HKEYS {key}"));
+        let is_start = |field: &str| field.strip_prefix('s').is_some_and(|rest| rest.parse::<u64>().is_ok());
+        let fields = fields.lines().filter(|field| !is_start(field)).chain(["s1"]);
+        let values = ["-1", "nan", "99999999999999999999", "\u{1F9C2}"];
+        for (number, field) in fields.enumerate() {
+            let value = values[number % values.len()];
+            fleet.ledger.event(&format!("{field} is {value}"));
+            fleet.store.command(&format!("HSET {key} {field} {value}"));
+            fleet.ledger.run(ms(400));
         }
     }
     fleet.ledger.run(s(1));

@@ -50,7 +50,7 @@ impl Plan {
             sidecars,
             replicas: sidecars,
             per_second,
-            limit: "max_wait: 10s, max_waiting: 1000",
+            limit: "max_waiting: 1000",
             fleet: String::new(),
             tls: false,
             user: "",
@@ -183,9 +183,20 @@ impl Fleet {
         self.settle(number);
     }
 
-    /// How often one has said something in its log.
-    pub fn said(&self, number: usize, text: &str) -> usize {
-        self.sidecar(number).process.err.text().lines().filter(|line| line.contains(text)).count()
+    /// What one has said that a person would be woken up by.
+    pub fn warnings(&self, number: usize) -> Vec<String> {
+        let said = self.sidecar(number).process.err.text();
+        said.lines().filter(|line| line.contains("\"level\":\"WARN\"")).map(str::to_owned).collect()
+    }
+
+    /// So far each has said once that it is on its own, and why, and not much more: nobody reads a page of warnings.
+    #[track_caller]
+    pub fn warned_once(&self) {
+        for number in self.up() {
+            let all = self.warnings(number);
+            let alone = all.iter().filter(|line| line.contains("keeps to its share")).count();
+            assert!(alone == 1 && (2..=5).contains(&all.len()), "sidecar {number} warns of:\n{}", all.join("\n"));
+        }
     }
 
     /// One load through one sidecar: the outcome, and how long it took.
