@@ -93,19 +93,32 @@ fn with_a_wrong_password_and_then_the_right_one() {
 }
 
 /// What a user of the store must be allowed, and nothing else.
-const RIGHTS: &str = "~sidemint:loads:* resetchannels -@all +eval +evalsha +script|load +time +hgetall +hget +hset \
-    +hdel +hmget +del +exists +info +ping +hello";
+const RIGHTS: &str = "~sidemint:loads:* resetchannels -@all +eval +evalsha +info +time +del +hdel +hget +hgetall +hmget \
+    +hset +pexpire";
+
+/// A fleet whose user of the store has these rights.
+fn with_rights(rights: &str, joins: bool, folder: &Folder) -> Fleet {
+    let lines = format!("user sidemint on >{PASSWORD} {rights}\nuser default on nopass ~* &* +@all\n");
+    let fleet = folder.line("password_file", PASSWORD);
+    let plan = Plan { user: "sidemint@", fleet, joins, ..Plan::of(2, 40) };
+    Fleet::with(plan, Store::with(Wish { lines, ..Wish::default() }))
+}
 
 #[test]
 fn as_a_user_with_few_rights() {
     let folder = Folder::new();
-    let lines = format!("user sidemint on >{PASSWORD} {RIGHTS}\nuser default on nopass ~* &* +@all\n");
-    let line = folder.line("password_file", PASSWORD);
-    let plan = Plan { user: "sidemint@", fleet: line, ..Plan::of(2, 40) };
-    let fleet = Fleet::with(plan, Store::with(Wish { lines, ..Wish::default() }));
+    let fleet = with_rights(RIGHTS, true, &folder);
     works(&fleet);
     // Nothing was tried that is not allowed.
     assert_eq!(fleet.store.command("ACL LOG"), "");
+}
+
+/// It may ask for the time, and for nothing that the limit is made of.
+#[test]
+fn as_a_user_with_too_few_rights() {
+    let folder = Folder::new();
+    let fleet = with_rights(&RIGHTS.replace("+hset", ""), false, &folder);
+    is_kept_out(&fleet, "NOPERM");
 }
 
 #[test]

@@ -124,6 +124,7 @@ fn somebody_else_writes_there() {
         fleet.ledger.event("it is a text");
         fleet.store.command(&format!("SET {key} text"));
     }
+    fleet.all_are(false, s(3));
     fleet.ledger.run(s(3));
     fleet.ledger.event("FLUSHALL");
     fleet.store.command("FLUSHALL");
