@@ -1,6 +1,15 @@
 //! The store's clock is set.
 
-use crate::stage::{Crowd, Fleet, Kind, Plan, Store, Wish, ms, s};
+use crate::stage::{Crowd, Fleet, Kind, Plan, Store, Wish, at_once, ms, s};
+
+#[test]
+fn the_clock_is_set() {
+    at_once(&[
+        ("five_seconds_to_and_fro", five_seconds_to_and_fro),
+        ("an_hour_to_and_fro", an_hour_to_and_fro),
+        ("less_than_a_window_to_and_fro", less_than_a_window_to_and_fro),
+    ]);
+}
 
 fn steps(seconds: &[i64]) {
     let store = Store::with(Wish { kind: Kind::Valkey, clock: true, ..Wish::default() });
@@ -27,18 +36,15 @@ fn steps(seconds: &[i64]) {
     fleet.ledger.uses(40, &after);
 }
 
-#[test]
 fn five_seconds_to_and_fro() {
     steps(&[5, 0, -5, 0]);
 }
 
-#[test]
 fn an_hour_to_and_fro() {
     steps(&[3600, 0, -3600]);
 }
 
 /// Steps too small to be taken for one.
-#[test]
 fn less_than_a_window_to_and_fro() {
     let store = Store::with(Wish { kind: Kind::Valkey, clock: true, ..Wish::default() });
     let fleet = Fleet::with(Plan::of(2, 40), store);

@@ -1,8 +1,17 @@
 //! Part of the fleet has the store, part has not.
 
-use crate::stage::{Crowd, Fleet, Plan, Way, ms, s};
+use crate::stage::{Crowd, Fleet, Plan, Way, at_once, ms, s};
 
 #[test]
+fn part_of_the_fleet_is_cut_off() {
+    at_once(&[
+        ("one_two_and_three_of_four_are_cut_off", one_two_and_three_of_four_are_cut_off),
+        ("cut_off_for_long", cut_off_for_long),
+        ("who_does_not_come_back_is_forgotten", who_does_not_come_back_is_forgotten),
+        ("one_starts_without_the_store", one_starts_without_the_store),
+    ]);
+}
+
 fn one_two_and_three_of_four_are_cut_off() {
     let fleet = Fleet::start(Plan::of(4, 40));
     let crowd = Crowd::at(&fleet.addresses, 30, &fleet.ledger);
@@ -28,7 +37,6 @@ fn one_two_and_three_of_four_are_cut_off() {
 
 /// Whether one is cut off or was killed for good cannot be told from here: for 20 s the others leave it its share. Who
 /// is still cut off then, and lives, adds that share to the limit, and no more.
-#[test]
 fn cut_off_for_long() {
     let fleet = Fleet::start(Plan::of(2, 40));
     let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
@@ -42,7 +50,7 @@ fn cut_off_for_long() {
     let open = fleet.ledger.event("link 0 open");
     fleet.all_are(true, s(5));
     fleet.ledger.run(s(2));
-    let after = fleet.ledger.run(s(4));
+    let after = fleet.ledger.run(s(3));
     crowd.stop();
     fleet.ledger.holds_in(40, &(s(0)..alone.end));
     fleet.ledger.holds_in(60, &(s(0)..open));
@@ -52,7 +60,6 @@ fn cut_off_for_long() {
 }
 
 /// Killed for good.
-#[test]
 fn who_does_not_come_back_is_forgotten() {
     let mut fleet = Fleet::start(Plan::of(2, 40));
     let crowd = Crowd::at(&fleet.addresses[..1], 60, &fleet.ledger);
@@ -62,7 +69,7 @@ fn who_does_not_come_back_is_forgotten() {
     fleet.ledger.run(s(2));
     let without = fleet.ledger.run(s(16));
     fleet.ledger.run(s(23) - (fleet.ledger.now() - killed));
-    let after = fleet.ledger.run(s(4));
+    let after = fleet.ledger.run(s(3));
     crowd.stop();
     fleet.ledger.holds(40);
     fleet.ledger.holds_in(20, &without);
@@ -71,7 +78,6 @@ fn who_does_not_come_back_is_forgotten() {
 }
 
 /// One that never had the store, beside one that has.
-#[test]
 fn one_starts_without_the_store() {
     let mut fleet = Fleet::start(Plan::of(2, 40));
     fleet.kill(0);
@@ -80,11 +86,11 @@ fn one_starts_without_the_store() {
     fleet.plan.joins = false;
     fleet.restart(0);
     fleet.is(0, false);
-    fleet.ledger.run(s(4));
+    fleet.ledger.run(s(3));
     fleet.links(Way::Open);
     fleet.all_are(true, s(5));
     fleet.ledger.run(ms(1500));
-    let together = fleet.ledger.run(s(4));
+    let together = fleet.ledger.run(s(3));
     crowd.stop();
     fleet.ledger.holds(40);
     fleet.ledger.uses(40, &together);

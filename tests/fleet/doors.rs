@@ -2,14 +2,33 @@
 
 use tempfile::TempDir;
 
-use crate::stage::{Crowd, Fleet, Kind, Plan, Store, Wish, ms, s};
+use crate::stage::{Crowd, Fleet, Kind, Plan, Store, Wish, at_once, ms, s};
 use crate::support::authority::Authority;
+
+#[test]
+fn who_is_let_in() {
+    at_once(&[
+        ("over_tls", over_tls),
+        ("with_a_password", with_a_password),
+        ("as_a_user_with_few_rights", as_a_user_with_few_rights),
+        ("in_valkey", in_valkey),
+    ]);
+}
+
+#[test]
+fn who_is_kept_out() {
+    at_once(&[
+        ("over_tls_of_somebody_else", over_tls_of_somebody_else),
+        ("with_a_wrong_password_and_then_the_right_one", with_a_wrong_password_and_then_the_right_one),
+        ("as_a_user_with_too_few_rights", as_a_user_with_too_few_rights),
+    ]);
+}
 
 /// All is as it is without a door.
 fn works(fleet: &Fleet) {
     fleet.all_are(true, s(5));
     let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
-    let time = fleet.ledger.run(s(4));
+    let time = fleet.ledger.run(s(3));
     crowd.stop();
     fleet.ledger.holds(40);
     fleet.ledger.uses(40, &time);
@@ -47,14 +66,12 @@ fn tls(authority: &Authority) -> Wish {
     Wish { tls: Some((authority.server(), authority.pem())), ..Wish::default() }
 }
 
-#[test]
 fn over_tls() {
     let (authority, folder) = (Authority::new("the store's"), Folder::new());
     let plan = Plan { tls: true, fleet: folder.line("ca_file", &authority.pem()), ..Plan::of(2, 40) };
     works(&Fleet::with(plan, Store::with(tls(&authority))));
 }
 
-#[test]
 fn over_tls_of_somebody_else() {
     let (authority, other, folder) = (Authority::new("the store's"), Authority::new("another's"), Folder::new());
     let line = folder.line("ca_file", &other.pem());
@@ -67,7 +84,6 @@ fn over_tls_of_somebody_else() {
 
 const PASSWORD: &str = "open-sesame-7qzx4k";
 
-#[test]
 fn with_a_password() {
     let folder = Folder::new();
     let plan = Plan { fleet: folder.line("password_file", PASSWORD), ..Plan::of(2, 40) };
@@ -75,7 +91,6 @@ fn with_a_password() {
 }
 
 /// A wrong password is no reason to stop; a right one is taken up when the file has it.
-#[test]
 fn with_a_wrong_password_and_then_the_right_one() {
     let folder = Folder::new();
     let line = folder.line("password_file", "open-barley-7qzx4k");
@@ -104,7 +119,6 @@ fn with_rights(rights: &str, joins: bool, folder: &Folder) -> Fleet {
     Fleet::with(plan, Store::with(Wish { lines, ..Wish::default() }))
 }
 
-#[test]
 fn as_a_user_with_few_rights() {
     let folder = Folder::new();
     let fleet = with_rights(RIGHTS, true, &folder);
@@ -114,14 +128,12 @@ fn as_a_user_with_few_rights() {
 }
 
 /// It may ask for the time, and for nothing that the limit is made of.
-#[test]
 fn as_a_user_with_too_few_rights() {
     let folder = Folder::new();
     let fleet = with_rights(&RIGHTS.replace("+hset", ""), false, &folder);
     is_kept_out(&fleet, "NOPERM");
 }
 
-#[test]
 fn in_valkey() {
     works(&Fleet::with(Plan::of(2, 40), Store::with(Wish { kind: Kind::Valkey, ..Wish::default() })));
 }

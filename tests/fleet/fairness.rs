@@ -3,7 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::stage::{Crowd, Fleet, Plan, s};
+use crate::stage::{Crowd, Fleet, Plan, at_once, s};
+
+#[test]
+fn floods_hold_nobody_up() {
+    at_once(&[
+        ("a_replica_that_floods_holds_no_other_replica_up", a_replica_that_floods_holds_no_other_replica_up),
+        ("a_viewer_who_floods_holds_no_other_viewer_up", a_viewer_who_floods_holds_no_other_viewer_up),
+        ("four_replicas_that_flood_get_alike", four_replicas_that_flood_get_alike),
+    ]);
+}
 
 /// Nobody waits for longer than a load may wait, whoever floods.
 const LONGEST: Duration = Duration::from_millis(2100);
@@ -16,7 +25,6 @@ fn single_loads(fleet: &Fleet, sidecar: usize, viewer: &str) {
     }
 }
 
-#[test]
 fn a_replica_that_floods_holds_no_other_replica_up() {
     let fleet = Fleet::start(Plan::of(3, 20));
     let flood: Vec<SocketAddr> = vec![fleet.addresses[0]];
@@ -33,7 +41,6 @@ fn a_replica_that_floods_holds_no_other_replica_up() {
     fleet.ledger.holds(20);
 }
 
-#[test]
 fn a_viewer_who_floods_holds_no_other_viewer_up() {
     let fleet = Fleet::start(Plan::of(2, 20));
     let crowd = Crowd::one_viewer(0, fleet.addresses[0], "v-0", 160, &fleet.ledger);
@@ -46,7 +53,6 @@ fn a_viewer_who_floods_holds_no_other_viewer_up() {
 }
 
 /// All flood: each replica has its part.
-#[test]
 fn four_replicas_that_flood_get_alike() {
     let fleet = Fleet::start(Plan::of(4, 40));
     let crowd = Crowd::at(&fleet.addresses, 30, &fleet.ledger);

@@ -1,6 +1,26 @@
 //! Links that are neither good nor gone.
 
-use crate::stage::{Crowd, Fleet, Plan, Way, ms, s};
+use crate::stage::{Crowd, Fleet, Plan, Way, at_once, ms, s};
+
+#[test]
+fn links_that_flap() {
+    at_once(&[
+        ("all_flap", all_flap),
+        ("one_flaps", one_flaps),
+        ("two_flap_without_a_word", two_flap_without_a_word),
+        ("answers_flap", answers_flap),
+    ]);
+}
+
+#[test]
+fn links_that_are_slow_or_change() {
+    at_once(&[
+        ("all_flap_while_people_stroll", all_flap_while_people_stroll),
+        ("a_slow_flap_in_turn", a_slow_flap_in_turn),
+        ("a_far_store_is_a_store", a_far_store_is_a_store),
+        ("too_slow_by_a_hair_is_never_over", too_slow_by_a_hair_is_never_over),
+    ]);
+}
 
 /// One second on, one second off. `which` of the links do.
 fn flapping(which: &[usize], off: Way) {
@@ -16,34 +36,29 @@ fn flapping(which: &[usize], off: Way) {
     }
     fleet.all_are(true, s(5));
     fleet.ledger.run(ms(1500));
-    let after = fleet.ledger.run(s(4));
+    let after = fleet.ledger.run(s(3));
     crowd.stop();
     fleet.ledger.holds(30);
     fleet.ledger.uses(30, &after);
 }
 
-#[test]
 fn all_flap() {
     flapping(&[0, 1, 2], Way::Broken);
 }
 
-#[test]
 fn one_flaps() {
     flapping(&[1], Way::Broken);
 }
 
-#[test]
 fn two_flap_without_a_word() {
     flapping(&[0, 1], Way::Silent);
 }
 
-#[test]
 fn answers_flap() {
     flapping(&[0, 2], Way::Mute);
 }
 
 /// Loads at any place of a window, so that none is empty when a link changes.
-#[test]
 fn all_flap_while_people_stroll() {
     let fleet = Fleet::start(Plan::of(3, 60));
     let crowd = Crowd::strolling(&fleet.addresses, 11, &fleet.ledger);
@@ -59,7 +74,6 @@ fn all_flap_while_people_stroll() {
 }
 
 /// Off for longer than it takes to go on alone, on for long enough to come back.
-#[test]
 fn a_slow_flap_in_turn() {
     let fleet = Fleet::start(Plan::of(3, 30));
     let crowd = Crowd::at(&fleet.addresses, 30, &fleet.ledger);
@@ -77,7 +91,6 @@ fn a_slow_flap_in_turn() {
 }
 
 /// A store in the next region: all is as near by, only later.
-#[test]
 fn a_far_store_is_a_store() {
     let fleet = Fleet::start(Plan::of(2, 40));
     fleet.links[0].set(Way::Slow(ms(20)));
@@ -92,7 +105,6 @@ fn a_far_store_is_a_store() {
 }
 
 /// At the edge of what the store may take, where some answers are in time and some are not.
-#[test]
 fn too_slow_by_a_hair_is_never_over() {
     let fleet = Fleet::start(Plan::of(3, 30));
     let crowd = Crowd::at(&fleet.addresses, 30, &fleet.ledger);

@@ -2,7 +2,27 @@
 
 use std::time::Duration;
 
-use crate::stage::{Crowd, Fleet, Plan, Way, ms, s};
+use crate::stage::{Crowd, Fleet, Plan, Way, at_once, ms, s};
+
+#[test]
+fn the_store_forgets() {
+    at_once(&[
+        ("everything_is_flushed", everything_is_flushed),
+        ("the_keys_are_deleted", the_keys_are_deleted),
+        ("scripts_are_flushed", scripts_are_flushed),
+        ("connections_are_closed", connections_are_closed),
+    ]);
+}
+
+#[test]
+fn the_store_forgets_worse() {
+    at_once(&[
+        ("it_restarts_empty", it_restarts_empty),
+        ("keys_are_thrown_out_for_want_of_memory", keys_are_thrown_out_for_want_of_memory),
+        ("somebody_else_writes_there", somebody_else_writes_there),
+        ("it_is_flushed_behind_a_broken_link", it_is_flushed_behind_a_broken_link),
+    ]);
+}
 
 /// Under full load something is said to the store every three seconds. Nothing but a short pause comes of it.
 fn forgetting(what: &str, longest: Duration, forget: impl Fn(&Fleet)) {
@@ -16,7 +36,7 @@ fn forgetting(what: &str, longest: Duration, forget: impl Fn(&Fleet)) {
         fleet.ledger.run(s(3));
     }
     let time = begin..fleet.ledger.now();
-    let after = fleet.ledger.run(s(4));
+    let after = fleet.ledger.run(s(3));
     crowd.stop();
     fleet.ledger.holds(40);
     fleet.ledger.uses(40, &after);
@@ -24,12 +44,10 @@ fn forgetting(what: &str, longest: Duration, forget: impl Fn(&Fleet)) {
     assert!(pause <= longest, "{pause:?} without a start\n{}", fleet.ledger);
 }
 
-#[test]
 fn everything_is_flushed() {
     forgetting("FLUSHALL", ms(2500), |fleet| drop(fleet.store.command("FLUSHALL")));
 }
 
-#[test]
 fn the_keys_are_deleted() {
     forgetting("DEL", ms(2500), |fleet| {
         let keys = fleet.store.keys();
@@ -38,18 +56,15 @@ fn the_keys_are_deleted() {
     });
 }
 
-#[test]
 fn scripts_are_flushed() {
     forgetting("SCRIPT FLUSH", ms(1300), |fleet| drop(fleet.store.command("SCRIPT FLUSH")));
 }
 
-#[test]
 fn connections_are_closed() {
     forgetting("CLIENT KILL", ms(2500), |fleet| drop(fleet.store.try_command("CLIENT KILL TYPE normal")));
 }
 
 /// A store that is up again before anybody has missed it.
-#[test]
 fn it_restarts_empty() {
     forgetting("restart", ms(3000), |fleet| {
         fleet.store.kill();
@@ -58,7 +73,6 @@ fn it_restarts_empty() {
 }
 
 /// Memory is short, and any key may be the one that is thrown out.
-#[test]
 fn keys_are_thrown_out_for_want_of_memory() {
     let fleet = Fleet::start(Plan::of(2, 40));
     let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
@@ -76,12 +90,12 @@ fn keys_are_thrown_out_for_want_of_memory() {
     }
     fleet.ledger.event("CONFIG SET maxmemory 1");
     fleet.store.command("CONFIG SET maxmemory 1");
-    fleet.ledger.run(s(4));
+    fleet.ledger.run(s(3));
     fleet.ledger.event("CONFIG SET maxmemory 0");
     fleet.store.command("CONFIG SET maxmemory 0");
     fleet.all_are(true, s(5));
     fleet.ledger.run(ms(1500));
-    let after = fleet.ledger.run(s(4));
+    let after = fleet.ledger.run(s(3));
     crowd.stop();
     fleet.ledger.holds(40);
     fleet.ledger.uses(40, &after);
@@ -91,7 +105,6 @@ fn keys_are_thrown_out_for_want_of_memory() {
 }
 
 /// It forgets while nobody can see it.
-#[test]
 fn it_is_flushed_behind_a_broken_link() {
     forgetting("FLUSHALL behind a broken link", ms(3000), |fleet| {
         fleet.links(Way::Broken);
@@ -102,7 +115,6 @@ fn it_is_flushed_behind_a_broken_link() {
 }
 
 /// Somebody writes where the limit is kept: what is no limit, and what looks like one.
-#[test]
 fn somebody_else_writes_there() {
     let fleet = Fleet::start(Plan::of(2, 40));
     let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
@@ -130,7 +142,7 @@ fn somebody_else_writes_there() {
     fleet.store.command("FLUSHALL");
     fleet.all_are(true, s(5));
     fleet.ledger.run(ms(1500));
-    let after = fleet.ledger.run(s(4));
+    let after = fleet.ledger.run(s(3));
     crowd.stop();
     fleet.ledger.holds(40);
     fleet.ledger.uses(40, &after);

@@ -2,20 +2,38 @@
 
 use rustix::process::Signal;
 
-use crate::stage::{Crowd, Fleet, Plan, ms, s};
+use crate::stage::{Crowd, Fleet, Plan, at_once, ms, s};
+
+#[test]
+fn sidecars_go_and_come_back() {
+    at_once(&[
+        ("killed_and_started_again", killed_and_started_again),
+        ("told_to_stop_it_leaves_at_once", told_to_stop_it_leaves_at_once),
+        ("a_rollout_in_turn", a_rollout_in_turn),
+        ("all_killed_and_started_again", all_killed_and_started_again),
+    ]);
+}
+
+#[test]
+fn sidecars_change() {
+    at_once(&[
+        ("stopped_in_its_tracks", stopped_in_its_tracks),
+        ("a_lower_limit_by_reload", a_lower_limit_by_reload),
+        ("one_more_than_there_should_be", one_more_than_there_should_be),
+    ]);
+}
 
 /// One that is killed may as well be cut off: its share stays its own. When it is back, all is as before.
-#[test]
 fn killed_and_started_again() {
     let mut fleet = Fleet::start(Plan::of(3, 30));
     let crowd = Crowd::at(&fleet.addresses, 30, &fleet.ledger);
     let before = fleet.ledger.run(s(3));
     fleet.kill(1);
     fleet.ledger.run(ms(1500));
-    let without = fleet.ledger.run(s(4));
+    let without = fleet.ledger.run(s(3));
     fleet.restart(1);
     fleet.ledger.run(ms(1500));
-    let after = fleet.ledger.run(s(4));
+    let after = fleet.ledger.run(s(3));
     crowd.stop();
     fleet.ledger.holds(30);
     fleet.ledger.uses(30, &before);
@@ -24,7 +42,6 @@ fn killed_and_started_again() {
 }
 
 /// One that is told to stop takes nothing with it.
-#[test]
 fn told_to_stop_it_leaves_at_once() {
     let mut fleet = Fleet::start(Plan::of(3, 30));
     let rest = [fleet.addresses[0], fleet.addresses[1]];
@@ -34,7 +51,7 @@ fn told_to_stop_it_leaves_at_once() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let without = fleet.ledger.run(s(5));
     fleet.restart(2);
-    let with = fleet.ledger.run(s(4));
+    let with = fleet.ledger.run(s(3));
     crowd.stop();
     fleet.ledger.holds(30);
     fleet.ledger.uses(30, &without);
@@ -42,7 +59,6 @@ fn told_to_stop_it_leaves_at_once() {
 }
 
 /// A rollout: each in its turn, with loads in the air.
-#[test]
 fn a_rollout_in_turn() {
     let mut fleet = Fleet::start(Plan::of(3, 30));
     let crowd = Crowd::at(&fleet.addresses, 30, &fleet.ledger);
@@ -54,7 +70,7 @@ fn a_rollout_in_turn() {
         fleet.ledger.run(s(1));
     }
     let during = begin..fleet.ledger.now();
-    let after = fleet.ledger.run(s(4));
+    let after = fleet.ledger.run(s(3));
     crowd.stop();
     fleet.ledger.holds(30);
     let rate = fleet.ledger.rate(30, &during);
@@ -63,7 +79,6 @@ fn a_rollout_in_turn() {
 }
 
 /// A machine that stands still, as virtual ones do when they are moved: what was granted before is too late after.
-#[test]
 fn stopped_in_its_tracks() {
     let fleet = Fleet::start(Plan::of(3, 30));
     let crowd = Crowd::at(&fleet.addresses, 30, &fleet.ledger);
@@ -78,14 +93,13 @@ fn stopped_in_its_tracks() {
     }
     fleet.all_are(true, s(5));
     fleet.ledger.run(ms(1500));
-    let after = fleet.ledger.run(s(4));
+    let after = fleet.ledger.run(s(3));
     crowd.stop();
     fleet.ledger.holds(30);
     fleet.ledger.uses(30, &after);
 }
 
 /// All are told of another limit, one after the other.
-#[test]
 fn a_lower_limit_by_reload() {
     let fleet = Fleet::start(Plan::of(2, 40));
     let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
@@ -99,7 +113,7 @@ fn a_lower_limit_by_reload() {
         fleet.ledger.run(ms(500));
     }
     fleet.ledger.run(s(3));
-    let after = fleet.ledger.run(s(4));
+    let after = fleet.ledger.run(s(3));
     crowd.stop();
     fleet.ledger.holds(40);
     fleet.ledger.holds_in(20, &after);
@@ -107,7 +121,6 @@ fn a_lower_limit_by_reload() {
 }
 
 /// All crash at once, and are back before the store has missed them.
-#[test]
 fn all_killed_and_started_again() {
     let mut fleet = Fleet::start(Plan::of(3, 30));
     let crowd = Crowd::at(&fleet.addresses, 30, &fleet.ledger);
@@ -115,14 +128,13 @@ fn all_killed_and_started_again() {
     (0..3).for_each(|number| fleet.kill(number));
     (0..3).for_each(|number| fleet.restart(number));
     fleet.ledger.run(ms(1500));
-    let after = fleet.ledger.run(s(4));
+    let after = fleet.ledger.run(s(3));
     crowd.stop();
     fleet.ledger.holds(30);
     fleet.ledger.uses(30, &after);
 }
 
 /// More replicas than the config knows of.
-#[test]
 fn one_more_than_there_should_be() {
     let fleet = Fleet::start(Plan { replicas: 2, ..Plan::of(3, 30) });
     let crowd = Crowd::at(&fleet.addresses, 30, &fleet.ledger);

@@ -58,3 +58,17 @@ pub fn free_port() -> u16 {
         .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
         .expect("a port is free")
 }
+
+/// Plays scenes at the same time: each waits most of its time, and has processes, ports and a judge of its own. All are
+/// played to their end, and those that failed are named.
+pub fn at_once(scenes: &[(&'static str, fn())]) {
+    let failed: Vec<&str> = std::thread::scope(|scope| {
+        let play = |(name, scene): &(&'static str, fn())| {
+            let thread = std::thread::Builder::new().name((*name).to_owned());
+            (*name, thread.spawn_scoped(scope, *scene).expect("a thread starts"))
+        };
+        let playing: Vec<_> = scenes.iter().map(play).collect();
+        playing.into_iter().filter_map(|(name, thread)| thread.join().is_err().then_some(name)).collect()
+    });
+    assert!(failed.is_empty(), "failed, with their words above: {failed:?}");
+}
