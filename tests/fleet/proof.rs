@@ -71,6 +71,7 @@ fn rank_36_the_limit_holds_whatever_happens() {
     for window in [s(1), s(1) - JITTER] {
         println!("most in any {window:?}: {} of {per_second}", ledger.most_in_any(window).0);
     }
+    println!("one more than that: in {:?} at the shortest", ledger.shortest(limit));
     for time in &settled.0 {
         println!("settled {time:.1?}: {:.1} a second", ledger.rate(limit, time));
     }

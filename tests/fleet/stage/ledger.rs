@@ -125,12 +125,19 @@ impl Ledger {
         edges.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
     }
 
+    /// The shortest time in which one more than this many start, by the moments at which tokens arrive.
+    pub fn shortest(&self, limit: usize) -> Option<Duration> {
+        self.times().windows(limit + 1).map(|window| window[limit] - window[0]).min()
+    }
+
     /// No second holds more than this many starts.
     #[track_caller]
     pub fn holds(&self, limit: usize) {
         let (most, from) = self.most_in_any(s(1) - JITTER);
         let (whole, _) = self.most_in_any(s(1));
-        assert!(most <= limit, "{most} starts ({whole} in a whole second) from {from:?} on, {limit} may be\n{self}");
+        let shortest = self.shortest(limit);
+        let said = format!("{whole} in a whole second, one too many in {shortest:?} at the shortest");
+        assert!(most <= limit, "{most} starts from {from:?} on, {limit} may be ({said})\n{self}");
     }
 
     /// In this time that limit is made use of, up to the twentieth that makes up for late hand-outs.
