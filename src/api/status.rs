@@ -130,7 +130,7 @@ fn upstream_status(upstream: &Upstream) -> UpstreamStatus {
         (None, Some(_)) => "missing",
         (None, None) => "being fetched",
     };
-    let limit = upstream.config.load_limit.as_ref();
+    let limit = upstream.limiter.as_ref().map(|limiter| limiter.limit());
     UpstreamStatus {
         name: upstream.config.name.clone(),
         kind: upstream.config.system.kind(),

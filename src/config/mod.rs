@@ -84,9 +84,17 @@ impl Config {
         let idle = (self.fleet.is_some() && unlimited)
             .then_some("fleet is there, and no upstream has a load_limit: there is nothing to share");
         let fleet = self.fleet.as_ref().and_then(|fleet| fleet.caution());
-        self.server.caution().into_iter().chain(fleet).chain(idle).collect()
+        let limits = || self.upstreams.values().filter_map(|upstream| upstream.load_limit.as_ref());
+        let hasty = (self.fleet.is_some() && limits().any(|limit| limit.max_wait < LOST_AFTER)).then_some(
+            "a load_limit has a max_wait below 2s: when the fleet's Redis goes away, its loads are refused for about two \
+             seconds, instead of waiting for this replica's share",
+        );
+        self.server.caution().into_iter().chain(fleet).chain(idle).chain(hasty).collect()
     }
 }
+
+/// After so long without its Redis a replica keeps to its share.
+const LOST_AFTER: Duration = Duration::from_secs(2);
 
 /// Where a secret is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -107,6 +107,8 @@ fn resolve(file: &File, env: &Environment) -> Result<Config, Vec<Problem>> {
         let placed = embeds.iter().filter_map(|(name, embed)| Some((embed, file.embeds.get(name)?.place)));
         placed.for_each(|(embed, place)| viewers::check_embed(issuer, embed, place, &mut problems));
     }
+    let fleet = fleet::fleet(file.fleet.as_ref(), &mut problems);
+    fleet::check(fleet.as_ref(), &upstreams, &mut problems);
     let config = Config {
         hmac_key,
         issuer: issuer.map(Arc::new),
@@ -115,7 +117,7 @@ fn resolve(file: &File, env: &Environment) -> Result<Config, Vec<Problem>> {
         log: log(&file.log, env, &mut problems),
         cache: cache(&file.cache),
         id_privacy,
-        fleet: fleet::fleet(file.fleet.as_ref(), &mut problems).map(Arc::new),
+        fleet: fleet.map(Arc::new),
         upstreams,
         embeds,
         routes,

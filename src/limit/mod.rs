@@ -13,7 +13,7 @@ mod window;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ use window::Window;
 pub struct Limiter {
     limit: LoadLimit,
     queue: Arc<Queue>,
+    /// Whether the queue has yet to learn of our limit: with the first load, as a reload may still fail.
+    changes: AtomicBool,
     per_viewer: RateLimiter<u64, HashMapStateStore<u64>, Ticks, NoOpMiddleware<Nanos>>,
     hasher: std::hash::RandomState,
     /// Loads whose tokens are being minted.
@@ -68,9 +70,15 @@ impl Limiter {
     }
 
     fn with(gate: Gate, limit: LoadLimit, clock: Clock, tasks: Tasks) -> Limiter {
+        let queue = Queue::new(&limit, gate, clock.clone(), tasks);
+        Limiter::before(queue, limit, clock)
+    }
+
+    fn before(queue: Arc<Queue>, limit: LoadLimit, clock: Clock) -> Limiter {
         let per_viewer = Quota::per_second(NonZeroU32::new(limit.per_viewer_per_second).unwrap_or(NonZeroU32::MIN));
         Limiter {
-            queue: Queue::new(&limit, gate, clock.clone(), tasks),
+            queue,
+            changes: AtomicBool::new(false),
             per_viewer: RateLimiter::new(per_viewer, HashMapStateStore::default(), Ticks(clock.clone())),
             limit,
             hasher: std::hash::RandomState::new(),
@@ -106,6 +114,7 @@ impl Limiter {
     /// # Errors
     /// [`Code::LoadLimited`].
     pub fn announce(&self, viewer: &str, metrics: &LoadMetrics) -> Result<Coming<'_>, Fault> {
+        self.change();
         let coming = self.coming.fetch_add(1, Ordering::Relaxed);
         let coming_one = Coming(&self.coming);
         match self.queue.room(self.hasher.hash_one(viewer), coming) {
@@ -123,6 +132,7 @@ impl Limiter {
     /// [`Code::ViewerLimited`], with the time after which it makes sense to ask again.
     pub fn begin(&self, viewer: &str, metrics: &LoadMetrics) -> Result<Option<Turn>, Fault> {
         let viewer = self.hasher.hash_one(viewer);
+        self.change();
         self.forget_quiet_viewers();
         if self.per_viewer.check_key(&viewer).is_err() {
             metrics.rejected(LoadRejection::ViewerLimited);
@@ -154,16 +164,16 @@ impl Limiter {
     }
 }
 
-impl Drop for Limiter {
-    fn drop(&mut self) {
-        self.queue.retire();
-    }
-}
-
 /// The right to queue up for the start of a load.
 pub struct Turn(u64);
 
 impl Limiter {
+    fn change(&self) {
+        if self.changes.load(Ordering::Relaxed) && self.changes.swap(false, Ordering::Relaxed) {
+            self.queue.change(&self.limit);
+        }
+    }
+
     /// At most once a second: it looks at every viewer.
     fn forget_quiet_viewers(&self) {
         let second = self.clock.now().boot / 1_000_000_000;
@@ -214,19 +224,27 @@ impl Limiters {
         if let Some(limiter) = by_host.get(host).filter(|limiter| limiter.limit == *limit) {
             return Arc::clone(limiter);
         }
-        let (clock, tasks) = (self.clock.clone(), self.tasks.clone());
-        let limiter = Arc::new(match &self.replica {
-            None => Limiter::new(limit.clone(), clock, tasks),
-            Some(replica) => {
-                let limiter = Limiter::with(replica.gate(limit), limit.clone(), clock, tasks);
+        let (clock, tasks, limit) = (self.clock.clone(), self.tasks.clone(), limit.clone());
+        let limiter = Arc::new(match (&self.replica, by_host.get(host)) {
+            (None, None) => Limiter::new(limit, clock, tasks),
+            (None, Some(_)) => {
+                let limiter = Limiter::new(limit, clock, tasks);
+                // What the old one let through in this window counts at the vendor all the same.
+                limiter.queue.exhaust();
+                limiter
+            }
+            (Some(replica), None) => {
+                let limiter = Limiter::with(replica.gate(&limit), limit, clock, tasks);
                 replica.serve(host, &limiter.queue);
                 limiter
             }
+            // One replica is one member, whatever its limit.
+            (Some(_), Some(old)) => {
+                let limiter = Limiter::before(Arc::clone(&old.queue), limit, clock);
+                limiter.changes.store(true, Ordering::Relaxed);
+                limiter
+            }
         });
-        if by_host.contains_key(host) {
-            // What the old one let through in this window counts at the vendor all the same.
-            limiter.queue.exhaust();
-        }
         by_host.insert(host.to_owned(), Arc::clone(&limiter));
         limiter
     }

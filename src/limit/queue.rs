@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::fleet::{Ask, Member, Micros, Reply, Standing, Start};
+use super::fleet::CALL;
+use super::fleet::{Ask, Member, Micros, Reply, Standing, Start, Terms};
 use super::lanes::Lanes;
 use super::window::Window;
 use crate::config::LoadLimit;
@@ -28,11 +29,10 @@ pub(super) struct Queue {
     tasks: Tasks,
     /// Rung when there may be something to do, for who serves a gate of the fleet.
     bell: Notify,
-    limit: LoadLimit,
-    starts: usize,
 }
 
 struct State {
+    limit: LoadLimit,
     gate: Gate,
     lanes: Lanes,
     /// When the gate opens next; in the past when nobody waits.
@@ -43,14 +43,12 @@ struct State {
     served: bool,
     /// Whether it was ever known how loads start. It stays so: no outage makes us unready.
     settled: bool,
-    /// Whether nobody comes any more.
-    retired: bool,
 }
 
 /// What the one who serves a gate of the fleet has to do.
 pub(super) struct Chores {
     /// What to ask Redis now.
-    pub(super) ask: Option<Ask>,
+    pub(super) ask: Option<(Ask, Terms)>,
     /// How long there is nothing else.
     pub(super) pause: Duration,
     /// Whose limit it is.
@@ -61,16 +59,19 @@ impl Queue {
     pub(super) fn new(limit: &LoadLimit, gate: Gate, clock: Clock, tasks: Tasks) -> Arc<Queue> {
         // A gate of the fleet always has somebody who serves it.
         let served = matches!(gate, Gate::Fleet(_));
-        let settled = !served;
-        let state = State { gate, lanes: Lanes::default(), opens: 0, waiting: 0, served, settled, retired: false };
-        Arc::new(Queue {
-            state: Mutex::new(state),
-            clock,
-            tasks,
-            bell: Notify::new(),
-            starts: usize::try_from(limit.per_second).unwrap_or(usize::MAX).max(1),
-            limit: limit.clone(),
-        })
+        let (lanes, limit) = (Lanes::default(), limit.clone());
+        let state = State { limit, gate, lanes, opens: 0, waiting: 0, served, settled: !served };
+        Arc::new(Queue { state: Mutex::new(state), clock, tasks, bell: Notify::new() })
+    }
+
+    /// Goes on with another limit of the fleet.
+    pub(super) fn change(&self, limit: &LoadLimit) {
+        let mut state = self.lock();
+        state.limit = limit.clone();
+        if let Gate::Fleet(member) = &mut state.gate {
+            let replicas = member.terms().replicas;
+            member.change(Terms::new(limit, replicas));
+        }
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -89,8 +90,8 @@ impl Queue {
     /// `coming`; else how long it would have to wait.
     pub(super) fn room(&self, viewer: u64, coming: usize) -> Result<(), Duration> {
         let state = self.lock();
-        if state.waiting + coming >= self.limit.max_waiting.max(self.starts) {
-            return Err(self.limit.window);
+        if state.waiting + coming >= state.limit.max_waiting.max(state.starts()) {
+            return Err(state.limit.window);
         }
         self.admit(&state, viewer)
     }
@@ -114,7 +115,7 @@ impl Queue {
 
     /// Waits for a start, at most `max_wait`. The error says when to ask again.
     pub(super) async fn wait(self: &Arc<Self>, viewer: u64, metrics: &LoadMetrics) -> Result<Duration, Duration> {
-        let (begin, called) = {
+        let (begin, called, longest, window) = {
             let mut state = self.lock();
             self.admit(&state, viewer)?;
             let receiver = state.lanes.join(viewer);
@@ -123,33 +124,36 @@ impl Queue {
                 let queue = Arc::clone(self);
                 self.tasks.work(async move { queue.serve().await });
             }
-            (self.clock.now(), receiver)
+            (self.clock.now(), receiver, state.longest_wait(), state.limit.window)
         };
         let _seat = Seat::take(self, metrics);
         self.bell.notify_one();
-        match tokio::time::timeout(self.limit.max_wait, called).await {
+        match tokio::time::timeout(longest, called).await {
             Ok(Ok(Ok(()))) => Ok(self.clock.now().since(begin)),
-            Ok(Ok(Err(after))) => Err(after.max(self.limit.window)),
+            Ok(Ok(Err(after))) => Err(after.max(window)),
             // Not reached in time, although the forecast was better: others came in between, fairly.
-            _ => Err(self.limit.window),
+            _ => Err(window),
         }
     }
 
     /// A forecast for one more of this viewer.
     fn admit(&self, state: &State, viewer: u64) -> Result<(), Duration> {
         let (now, before) = (self.now(), state.lanes.ahead_of(viewer));
-        let forecast = match &state.gate {
+        let LoadLimit { window, max_wait, max_waiting, .. } = state.limit;
+        let (forecast, room) = match &state.gate {
             Gate::Own(_) => {
-                let rounds = u32::try_from(before / self.starts).unwrap_or(u32::MAX);
-                duration(state.opens - now) + self.limit.window.saturating_mul(rounds)
+                let rounds = u32::try_from(before / state.starts()).unwrap_or(u32::MAX);
+                (duration(state.opens - now) + window.saturating_mul(rounds), max_waiting)
             }
             Gate::Fleet(member) => {
-                let max_wait = micros(self.limit.max_wait);
-                member.refuses(now, before, max_wait).map_or(Duration::ZERO, |wait| duration(wait.max(max_wait + 1)))
+                let longest = micros(max_wait);
+                let refused = member.refuses(now, before, longest).map(|wait| duration(wait.max(longest + 1)));
+                // Whoever starts at once waits, too: for one answer.
+                (refused.unwrap_or_default(), max_waiting.max(state.starts()))
             }
         };
-        if state.waiting >= self.limit.max_waiting || forecast > self.limit.max_wait {
-            return Err(forecast.max(self.limit.window));
+        if state.waiting >= room || forecast > max_wait {
+            return Err(forecast.max(window));
         }
         Ok(())
     }
@@ -195,14 +199,11 @@ impl Queue {
                 Start::At(opens) => break opens,
             };
         };
-        if state.retired {
-            return None;
-        }
         let State { gate, lanes, settled, .. } = &mut *state;
         let Gate::Fleet(member) = gate else { return None };
         *settled |= member.is_settled(now);
         let waiting = lanes.len();
-        let ask = member.call(now, waiting);
+        let ask = member.call(now, waiting).map(|ask| (ask, member.terms()));
         let pause = duration(member.next(waiting).min(opens).saturating_sub(now));
         Some(Chores { ask, pause, standing: member.standing() })
     }
@@ -222,23 +223,12 @@ impl Queue {
         }
     }
 
-    /// What it was made from.
-    pub(super) fn limit(&self) -> &LoadLimit {
-        &self.limit
-    }
-
-    /// Nobody comes any more.
-    pub(super) fn retire(&self) {
-        self.lock().retired = true;
-        self.bell.notify_one();
-    }
-
     /// What to tell the others at the end.
-    pub(super) fn farewell(&self) -> Option<Ask> {
+    pub(super) fn farewell(&self) -> Option<(Ask, Terms)> {
         let now = self.now();
         match &mut self.lock().gate {
             Gate::Own(_) => None,
-            Gate::Fleet(member) => member.farewell(now),
+            Gate::Fleet(member) => member.farewell(now).map(|ask| (ask, member.terms())),
         }
     }
 
@@ -247,6 +237,14 @@ impl Queue {
         match &self.lock().gate {
             Gate::Own(_) => Standing::Process,
             Gate::Fleet(member) => member.standing(),
+        }
+    }
+
+    /// This replica's share of the limit.
+    pub(super) fn share(&self) -> f64 {
+        match &self.lock().gate {
+            Gate::Own(_) => 1.0,
+            Gate::Fleet(member) => f64::from(member.terms().starts) / f64::from(member.terms().replicas.max(1)),
         }
     }
 
@@ -271,6 +269,18 @@ impl Queue {
 }
 
 impl State {
+    fn starts(&self) -> usize {
+        usize::try_from(self.limit.per_second).unwrap_or(usize::MAX).max(1)
+    }
+
+    fn longest_wait(&self) -> Duration {
+        match self.gate {
+            Gate::Own(_) => self.limit.max_wait,
+            // Without the time for one answer nothing would ever start.
+            Gate::Fleet(_) => self.limit.max_wait.max(CALL),
+        }
+    }
+
     fn start(&mut self, now: Moment) -> Start {
         let at = boot_micros(now);
         match &mut self.gate {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use super::fleet::{Ask, Member, Micros, Redis, Reply, Standing, Terms, margin};
-use super::queue::{Chores, Gate, Queue, boot_micros, micros};
+use super::fleet::{Ask, Member, Redis, Reply, Standing, Terms};
+use super::queue::{Chores, Gate, Queue, boot_micros};
 use crate::config::{Fleet, LoadLimit};
 use crate::lifecycle::Tasks;
 use crate::model::Clock;
@@ -16,8 +16,6 @@ use crate::telemetry::metrics::FleetMetrics;
 
 /// At the end, for the last words.
 const FAREWELL: Duration = Duration::from_millis(200);
-/// Who would wait until the very end is not promised a start at the very end.
-const SLACK: Micros = 50_000;
 /// An empty round of the one who serves a limit, at the latest.
 const ROUND: Duration = Duration::from_secs(1);
 
@@ -42,7 +40,8 @@ impl Replica {
     pub fn new(fleet: &Fleet, called: &str, redis: Redis, metrics: FleetMetrics, clock: Clock) -> Replica {
         let digest = sha256(called.as_bytes());
         let turn = i64::from(u16::from_le_bytes([digest[8], digest[9]]));
-        metrics.up(false);
+        // As long as there are no limits, none is a share.
+        metrics.up(true);
         Replica {
             redis: Arc::new(redis),
             turn: turn % i64::from(fleet.replicas.max(1)),
@@ -57,24 +56,18 @@ impl Replica {
 
     /// A gate that has to be [served](Replica::serve).
     pub(super) fn gate(&self, limit: &LoadLimit) -> Gate {
-        Gate::Fleet(Box::new(Member::new(self.terms(limit), self.turn, boot_micros(self.clock.now()))))
+        Gate::Fleet(Box::new(Member::new(Terms::new(limit, self.replicas), self.turn, boot_micros(self.clock.now()))))
     }
 
-    fn terms(&self, limit: &LoadLimit) -> Terms {
-        let window = micros(limit.window);
-        let horizon = (micros(limit.max_wait) - SLACK).max(0);
-        Terms { starts: limit.per_second, span: window + margin(window), horizon, replicas: self.replicas }
-    }
-
-    /// Serves a limit until nobody has it any more.
+    /// Serves a limit until this process ends.
     pub(super) fn serve(&self, workspace: &str, queue: &Arc<Queue>) {
         self.apart.fetch_add(1, Ordering::Relaxed);
+        self.metrics.up(false);
         let service = Service {
             redis: Arc::clone(&self.redis),
             id: Arc::clone(&self.id),
             workspace: workspace.to_owned(),
             key: format!("sidemint:loads:{workspace}"),
-            terms: self.terms(queue.limit()),
             queue: Arc::clone(queue),
             metrics: self.metrics.clone(),
             apart: Arc::clone(&self.apart),
@@ -106,7 +99,6 @@ struct Service {
     id: Arc<str>,
     workspace: String,
     key: String,
-    terms: Terms,
     queue: Arc<Queue>,
     metrics: FleetMetrics,
     apart: Arc<AtomicI64>,
@@ -122,8 +114,8 @@ impl Service {
         let mut calling: Option<Calling> = None;
         while let Some(Chores { ask, pause, standing }) = self.queue.work() {
             self.tell(standing);
-            if let Some(ask) = ask {
-                calling = Some(self.call(ask));
+            if let Some((ask, terms)) = ask {
+                calling = Some(self.call(ask, terms));
             }
             let answer = async {
                 match &mut calling {
@@ -142,8 +134,8 @@ impl Service {
         }
     }
 
-    fn call(&self, ask: Ask) -> Calling {
-        let (redis, id, key, terms) = (Arc::clone(&self.redis), Arc::clone(&self.id), self.key.clone(), self.terms);
+    fn call(&self, ask: Ask, terms: Terms) -> Calling {
+        let (redis, id, key) = (Arc::clone(&self.redis), Arc::clone(&self.id), self.key.clone());
         Box::pin(async move {
             let answer = redis.call(&key, &ask.args(&id, &terms)).await;
             (ask, answer.ok().and_then(|words| Reply::read(&words)))
@@ -155,15 +147,15 @@ impl Service {
         let (joined, alone) = (standing == Standing::Fleet, standing == Standing::Share);
         if joined != self.joined {
             self.joined = joined;
-            let apart = self.apart.fetch_add(if joined { -1 } else { 1 }, Ordering::Relaxed);
-            self.metrics.up(joined && apart == 1);
+            let change = if joined { -1 } else { 1 };
+            let apart = self.apart.fetch_add(change, Ordering::Relaxed) + change;
+            self.metrics.up(apart == 0);
         }
-        let (workspace, Terms { starts, replicas, .. }) = (&self.workspace, self.terms);
+        let workspace = &self.workspace;
         if alone && !self.said {
-            let share = f64::from(starts) / f64::from(replicas);
             tracing::warn!(
                 workspace,
-                share,
+                share = self.queue.share(),
                 "the fleet's Redis cannot be used: this replica keeps to its share of the load limit"
             );
             self.said = true;
@@ -174,12 +166,9 @@ impl Service {
         }
     }
 
-    async fn leave(&mut self) {
-        if !self.joined {
-            self.apart.fetch_sub(1, Ordering::Relaxed);
-        }
-        if let Some(ask) = self.queue.farewell() {
-            self.call(ask).await;
+    async fn leave(&self) {
+        if let Some((ask, terms)) = self.queue.farewell() {
+            self.call(ask, terms).await;
         }
     }
 }

@@ -18,6 +18,11 @@ impl Window {
         Window { starts: VecDeque::new(), most: usize::try_from(most.max(1)).unwrap_or(usize::MAX), span }
     }
 
+    /// Allows so many from now on.
+    pub(super) fn resize(&mut self, most: u32) {
+        self.most = usize::try_from(most.max(1)).unwrap_or(usize::MAX);
+    }
+
     /// Takes every start of the present window.
     pub(super) fn exhaust(&mut self, now: i64) {
         while self.start(now).is_ok() {}
@@ -25,12 +30,12 @@ impl Window {
 
     /// Starts one, or says when the next may start.
     pub(super) fn start(&mut self, now: i64) -> Result<(), i64> {
-        if self.starts.len() == self.most {
-            let free = self.starts.front().map_or(now, |first| first + self.span);
+        if let Some(before) = self.starts.len().checked_sub(self.most) {
+            let free = self.starts.get(before).map_or(now, |first| first + self.span);
             if now < free {
                 return Err(free);
             }
-            self.starts.pop_front();
+            self.starts.drain(..=before);
         }
         self.starts.push_back(now);
         Ok(())

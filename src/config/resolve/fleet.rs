@@ -1,7 +1,10 @@
 //! `fleet`.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::super::file::{self, At};
-use super::super::{Fleet, RedisAddress};
+use super::super::{Fleet, RedisAddress, Upstream};
 use super::{Problems, Section, secret_ref};
 
 const REPLICAS: std::ops::RangeInclusive<u32> = 1..=10_000;
@@ -48,6 +51,18 @@ pub(super) fn fleet(given: Option<&At<file::Fleet>>, problems: &mut Problems) ->
     };
     let ca_file = given.ca_file.as_ref().map(|ca| ca.value.clone());
     Some(Fleet { address: address?, password, ca_file, replicas: replicas? })
+}
+
+/// The script looks at the last starts one by one, and a Redis does one thing at a time.
+const MOST_STARTS: u32 = 1_000;
+
+/// What a fleet asks of limits.
+pub(super) fn check(fleet: Option<&Fleet>, upstreams: &BTreeMap<String, Arc<Upstream>>, problems: &mut Problems) {
+    let starts = |upstream: &Upstream| upstream.load_limit.as_ref().map_or(0, |limit| limit.per_second);
+    for (name, upstream) in upstreams.iter().filter(|(_, upstream)| fleet.is_some() && starts(upstream) > MOST_STARTS) {
+        let message = format!("per_second is {}, and a fleet takes at most {MOST_STARTS}", starts(upstream));
+        problems.add(None, &format!("upstreams.{name}.load_limit"), message);
+    }
 }
 
 /// `redis[s]://[user@]host[:port][/database]`, and nothing else: what else a URL of Redis may say differs from client

@@ -76,7 +76,7 @@ impl Target {
         let mut stream = self.wire.open().await.map_err(|error| of_road(&*error))?;
         if let Some(lease) = &self.password {
             // As its file has it now: this may be the reconnect after a rotation.
-            let password = lease.latest().await.map_err(|_| Trouble::Auth(ErrorCode::new("ERR")))?;
+            let password = lease.latest().await.map_err(|_| Trouble::Password)?;
             authenticate(&mut stream, self.address.user.as_deref(), password.expose()).await?;
         }
         let (mut connection, broken, hang_up) = drive(stream, tasks).await?;
@@ -103,8 +103,8 @@ impl Seen {
     pub fn cautions(&self) -> Vec<String> {
         let untold = self.untold.as_ref().map(|code| {
             format!(
-                "the fleet's Redis does not tell about itself ({code}), so that a restart of it is not noticed at once: \
-                 grant +info"
+                "the fleet's Redis does not tell about itself ({code}), so that a restart or failover of it is not noticed, \
+                 after which more loads may start than allowed: grant +info"
             )
         });
         let evicts = self.evicts.as_ref().map(|policy| {

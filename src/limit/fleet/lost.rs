@@ -124,6 +124,8 @@ pub enum Trouble {
     NoRedis,
     /// A connection broke before anything was answered on it.
     NoAnswer,
+    /// The password's file cannot be read.
+    Password,
     /// An error in answer to `AUTH`.
     Auth(ErrorCode),
     /// An error in answer to `SELECT`.
@@ -139,9 +141,8 @@ impl Trouble {
             Trouble::Auth(code) => Lost::Denied(code.clone()),
             Trouble::Select(code) | Trouble::Refused(code) if code.is_denial() => Lost::Denied(code.clone()),
             Trouble::Select(code) | Trouble::Refused(code) => Lost::Server(code.clone()),
-            Trouble::Road(_) | Trouble::Tls(_) | Trouble::Timeout | Trouble::NoRedis | Trouble::NoAnswer => {
-                Lost::Connect
-            }
+            Trouble::Road(_) | Trouble::Tls(_) | Trouble::Timeout => Lost::Connect,
+            Trouble::NoRedis | Trouble::NoAnswer | Trouble::Password => Lost::Connect,
         }
     }
 }
@@ -157,6 +158,7 @@ impl Display for Trouble {
             Trouble::Tls(why) => write!(f, "{why}; see fleet.ca_file and the host in fleet.redis_url"),
             Trouble::Timeout => f.write_str("no answer in time; where fleet.redis_url is rediss://, does Redis speak TLS there?"),
             Trouble::NoAnswer => f.write_str("the connection broke before anything was answered"),
+            Trouble::Password => f.write_str("the password cannot be read: see fleet.password_file"),
             Trouble::NoRedis => f.write_str(
                 "what answers is no Redis, or one that wants TLS where fleet.redis_url has none: rediss:// speaks TLS",
             ),

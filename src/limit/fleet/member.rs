@@ -1,14 +1,16 @@
 //! One replica's part in one limit, as a machine without clock or network: what it hears and when decides what it does.
 
-use std::collections::VecDeque;
-
 use super::clock::ServerClock;
+use super::promises::Promises;
 use super::script::{Ask, Micros, Mode, Reply, Taken, Terms};
 use super::share::Share;
-use super::{BEATS, LATE, LATENESS, LEASE, RETRY, RETRY_APART, SCAN, UNCERTAINTY, VALID};
+use super::standing::{Standing, Start};
+use super::{BEATS, LATE, LEASE, RETRY, RETRY_APART, SCAN, UNCERTAINTY, VALID};
 
 /// More promises than this are asked for in several calls, so that none holds up the others.
 const MOST_AT_ONCE: u32 = 250;
+/// A start of the process waits no longer for its first load.
+const LONG_START: Micros = 3_000_000;
 /// So many calls may renew what others think of us without that we hear of it, before we only ask to join anew.
 const LOST: u32 = 2;
 
@@ -18,8 +20,7 @@ pub(in crate::limit) struct Member {
     terms: Terms,
     stand: Stand,
     server: Option<ServerClock>,
-    /// Starts in order.
-    promised: VecDeque<Promise>,
+    promised: Promises,
     epoch: i64,
     rank: Option<i64>,
     turn: i64,
@@ -38,26 +39,14 @@ pub(in crate::limit) struct Member {
     calling: Option<Mode>,
     last_call: Micros,
     not_before: Micros,
+    born: Micros,
     /// Nothing starts before.
     open: Micros,
     /// Until then nothing more would be promised.
     full_until: Micros,
     /// How long a call takes, by the last ones.
     round_trip: Micros,
-    /// How much later than allowed promised starts came of late.
-    tardy: Micros,
     share: Share,
-}
-
-/// A start that nobody else has.
-#[derive(Clone, Copy, Debug)]
-struct Promise {
-    /// By the server's clock.
-    start: Micros,
-    /// By ours, as it was when this was promised: a step of the server's changes nothing.
-    at: Micros,
-    /// Later than that is too late.
-    until: Micros,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,40 +59,6 @@ enum Stand {
     Apart,
 }
 
-/// Whose limit it is that loads start by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// This process's own, as there is no fleet.
-    Process,
-    /// That of the whole fleet.
-    Fleet,
-    /// This replica's share of it.
-    Share,
-    /// The next moment tells; no load starts before.
-    Joining,
-}
-
-impl Standing {
-    /// In a word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Standing::Process => "process",
-            Standing::Fleet => "fleet",
-            Standing::Share => "share",
-            Standing::Joining => "joining",
-        }
-    }
-}
-
-/// Whether a load may start now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::limit) enum Start {
-    /// It does.
-    Now,
-    /// It may be worth to look again then.
-    At(Micros),
-}
-
 impl Member {
     /// One who has yet to hear from the others. `turn` is its number among them as long as they have not said it.
     pub(in crate::limit) fn new(terms: Terms, turn: i64, now: Micros) -> Member {
@@ -112,7 +67,7 @@ impl Member {
             terms,
             stand: Stand::Joining(now),
             server: None,
-            promised: VecDeque::new(),
+            promised: Promises::default(),
             epoch: 0,
             rank: None,
             turn,
@@ -121,6 +76,7 @@ impl Member {
             counted: None,
             counted_before: None,
             open: now,
+            born: now,
             confirmed: None,
             lost: 0,
             calling: None,
@@ -128,7 +84,6 @@ impl Member {
             not_before: now,
             full_until: now,
             round_trip: 0,
-            tardy: 0,
         }
     }
 
@@ -141,6 +96,17 @@ impl Member {
         }
     }
 
+    /// Another limit. What was promised stays so.
+    pub(in crate::limit) fn change(&mut self, terms: Terms) {
+        self.terms = terms;
+        self.share.change(&terms);
+    }
+
+    /// The limit.
+    pub(in crate::limit) fn terms(&self) -> Terms {
+        self.terms
+    }
+
     /// How many starts it has been promised.
     pub(in crate::limit) fn promised(&self) -> usize {
         self.promised.len()
@@ -149,7 +115,8 @@ impl Member {
     /// Whether loads can start: with the others, or apart.
     pub(in crate::limit) fn is_settled(&self, now: Micros) -> bool {
         match self.stand {
-            Stand::Joined => now >= self.open,
+            // A window of a minute would be a long start.
+            Stand::Joined => now >= self.open.min(self.born + LONG_START),
             Stand::Apart => true,
             Stand::Joining(_) => false,
         }
@@ -215,8 +182,8 @@ impl Member {
             held: u32::try_from(self.promised.len()).unwrap_or(u32::MAX),
             lead: self.round_trip,
             // Late by as much, and a step of as much behind it.
-            slack: self.tardy + (2 * unsure - UNCERTAINTY).max(0),
-            tardy: self.tardy,
+            slack: self.promised.tardy() + (2 * unsure - UNCERTAINTY).max(0),
+            tardy: self.promised.tardy(),
             unsure: (unsure - UNCERTAINTY).max(0),
         }
     }
@@ -231,7 +198,7 @@ impl Member {
 
     /// When to call next.
     fn due(&self, waiting: usize) -> Micros {
-        let beat = self.last_call + BEATS[usize::from(waiting == 0 && self.promised.is_empty())];
+        let beat = self.last_call + BEATS[usize::from(waiting == 0 && self.promised.len() == 0)];
         let at = match self.stand {
             Stand::Joined if waiting > self.promised.len() => beat.min(self.full_until),
             Stand::Joined if self.lost == 0 => beat,
@@ -322,12 +289,10 @@ impl Member {
         }
         self.stand = Stand::Joined;
         self.lost = 0;
-        // Half of it is forgotten in a few seconds.
-        self.tardy = self.tardy * 63 / 64;
         self.confirmed = Some(ask.at);
         if taken.epoch != self.epoch {
             let next = taken.epoch == self.epoch + 1 && taken.void != 0;
-            self.promised.retain(|promise| next && promise.start <= taken.void);
+            self.promised.keep_until(if next { taken.void } else { Micros::MIN });
             if !next {
                 // Perhaps another server, and its clock another one.
                 self.server = Some(ServerClock::new(shown, ask.at, now));
@@ -338,10 +303,7 @@ impl Member {
         let server = self.server?;
         (self.epoch, self.rank, self.members) = (taken.epoch, Some(taken.rank), taken.members);
         self.open = server.when(taken.open);
-        self.promised.extend(taken.starts.iter().map(|start| {
-            let at = server.when(*start);
-            Promise { start: *start, at, until: at + LATENESS + ask.tardy }
-        }));
+        self.promised.add(&taken.starts, &server, ask.tardy);
         if taken.after == 0 {
             return None;
         }
@@ -368,25 +330,15 @@ impl Member {
     }
 
     fn start_as_promised(&mut self, now: Micros) -> Start {
-        while let Some(missed) = self.promised.front().copied().filter(|promise| promise.until < now) {
-            self.is_late(now - missed.at);
-            self.promised.pop_front();
-        }
-        match self.promised.front().copied() {
+        match self.promised.next(now) {
             None => Start::At(Micros::MAX),
-            Some(promise) if promise.at > now => Start::At(promise.at),
+            Some(at) if at > now => Start::At(at),
             // The next answer may bring good news, or not.
             Some(_) if self.confirmed.is_none_or(|confirmed| now > confirmed + VALID) => Start::At(Micros::MAX),
-            Some(promise) => {
-                self.is_late(now - promise.at);
-                self.promised.pop_front();
+            Some(_) => {
+                self.promised.take(now);
                 Start::Now
             }
         }
-    }
-
-    /// The next starts may be as late, so the script is told.
-    fn is_late(&mut self, late: Micros) {
-        self.tardy = self.tardy.max(late - LATENESS).min(LATE);
     }
 }

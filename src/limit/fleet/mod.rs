@@ -28,17 +28,20 @@ mod clock;
 mod link;
 mod lost;
 mod member;
+mod promises;
 mod script;
 mod share;
+mod standing;
 mod wire;
 
 pub use link::{Link, Seen};
 pub use lost::{ErrorCode, Lost, Trouble};
-pub use member::Standing;
-pub(super) use member::{Member, Start};
+pub(super) use member::Member;
 pub use script::Trial;
 pub(super) use script::{Ask, Micros, Reply, Terms};
-pub use wire::{Arg, Redis, probe};
+pub use standing::Standing;
+pub(super) use standing::Start;
+pub use wire::{Arg, CALL, Redis, probe};
 
 /// How late an answer may come.
 const LATE: Micros = 100_000;
@@ -62,7 +65,7 @@ const RETRY: Micros = 50_000;
 const RETRY_APART: Micros = 250_000;
 
 /// What a span is longer than its window, for starts that are late and clocks that are read over a network.
-pub(super) fn margin(window: Micros) -> Micros {
+fn margin(window: Micros) -> Micros {
     (window / 40).max(LATENESS + UNCERTAINTY)
 }
 

@@ -1,9 +1,16 @@
 //! The words of `limit.lua`: what it is asked, and what it answers.
 
+use std::time::Duration;
+
+use super::margin;
 use super::wire::Arg;
+use crate::config::LoadLimit;
 
 /// Microseconds, by this machine's clock that never steps back or, where it says so, by the server's.
 pub(in crate::limit) type Micros = i64;
+
+/// Who would wait until the very end is not promised a start at the very end.
+const SLACK: Micros = 50_000;
 
 /// How the numbers of one limit look to the script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +23,16 @@ pub(in crate::limit) struct Terms {
     pub horizon: Micros,
     /// As the config has it.
     pub replicas: u32,
+}
+
+impl Terms {
+    /// Of this limit for so many replicas.
+    pub(in crate::limit) fn new(limit: &LoadLimit, replicas: u32) -> Terms {
+        let micros = |span: Duration| Micros::try_from(span.as_micros()).unwrap_or(Micros::MAX);
+        let window = micros(limit.window);
+        let horizon = (micros(limit.max_wait) - SLACK).max(0);
+        Terms { starts: limit.per_second, span: window + margin(window), horizon, replicas }
+    }
 }
 
 /// What a call is for.

@@ -32,6 +32,14 @@ impl Share {
         }
     }
 
+    /// The share of another limit. What was started stays so.
+    pub(super) fn change(&mut self, terms: &Terms) {
+        match (&mut *self, terms.starts / terms.replicas.max(1)) {
+            (Share::Window(window), starts) if starts > 0 => window.resize(starts),
+            _ => *self = Share::new(terms),
+        }
+    }
+
     /// Starts one, or says how long until the next may start. `agreed` is the clock that all replicas share.
     pub(super) fn start(&mut self, now: Micros, agreed: Micros, rank: i64) -> Result<(), Micros> {
         match self {

@@ -44,6 +44,9 @@ struct Shared {
     said: Mutex<Said>,
 }
 
+/// Between two lines in the log, and after the last trouble until it is over.
+const QUIET: Duration = Duration::from_secs(5);
+
 /// How it stands with the connection.
 #[derive(Clone)]
 enum State {
@@ -58,6 +61,9 @@ enum State {
 #[derive(Default)]
 struct Said {
     trouble: Option<String>,
+    /// When something was said, and when there was trouble.
+    at: Option<Instant>,
+    ill_at: Option<Instant>,
     seen: Option<Seen>,
 }
 
@@ -200,15 +206,22 @@ impl Shared {
 
     fn is_ill(&self, why: String) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.trouble.as_ref() != Some(&why) {
+        let now = Instant::now();
+        said.ill_at = Some(now);
+        // What breaks in several ways in turn is one trouble.
+        let is_news = said.trouble.is_none() || said.at.is_none_or(|at| now > at + QUIET);
+        if is_news && said.trouble.as_ref() != Some(&why) {
             tracing::warn!(reason = %why, "the fleet's Redis cannot be used");
-            said.trouble = Some(why);
+            (said.trouble, said.at) = (Some(why), Some(now));
         }
     }
 
     fn is_well(&self) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.trouble.take().is_some() {
+        // One good answer among bad ones is no news.
+        let is_news = said.trouble.is_some() && said.ill_at.is_none_or(|at| Instant::now() > at + QUIET);
+        if is_news {
+            said.trouble = None;
             tracing::info!("the fleet's Redis answers again");
         }
     }

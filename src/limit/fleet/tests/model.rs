@@ -47,40 +47,10 @@ impl Server {
             return Reply { now, taken: None };
         }
         if ask.mode == Mode::Leave {
-            if let Some(key) = &mut self.key
-                && let Some(seat) = key.members.remove(&id)
-            {
-                key.scan = 0;
-                if now - seat.seen > LEASE || now < seat.ready {
-                    let gone = Seat { seen: now - FORGET + terms.span, ready: now + terms.span, ..seat };
-                    key.members.insert(id, gone);
-                }
-            }
+            self.leave(now, id, terms);
             return Reply { now, taken: None };
         }
-        let same_era = |key: &Key| ask.epoch / 4096 == key.epoch / 4096;
-        let run = self.run;
-        let good = |key: &Key| key.run == run && now >= key.last && !(ask.stepped && same_era(key));
-        let new = !self.key.as_ref().is_some_and(good);
-        self.epochs += i64::from(new);
-        let key = self.key.get_or_insert_default();
-        if new {
-            *key = Key {
-                run,
-                epoch: self.epochs * 4096,
-                open: now + VALID + terms.span,
-                expect: key.count.max(ask.members),
-                doubt: now + FORGET,
-                ..Key::default()
-            };
-        } else {
-            if now - key.last > LEASE {
-                (key.expect, key.doubt, key.scan) = (key.expect.max(key.count), now + FORGET, 0);
-            }
-            if now < key.doubt && ask.members > key.expect && !same_era(key) {
-                (key.expect, key.scan) = (ask.members, 0);
-            }
-        }
+        let (key, new) = self.key_for(now, ask, terms);
         let mine = key.members.get(&id).copied();
         let mut ready = mine.map(|seat| seat.ready);
         if ask.mode == Mode::Join {
@@ -110,9 +80,45 @@ impl Server {
         }
         Reply { now, taken: Some(taken) }
     }
-}
 
-impl Server {
+    fn leave(&mut self, now: Micros, id: u32, terms: &Terms) {
+        let Some(key) = &mut self.key else { return };
+        let Some(seat) = key.members.remove(&id) else { return };
+        key.scan = 0;
+        if now - seat.seen > LEASE || now < seat.ready {
+            let gone = Seat { seen: now - FORGET + terms.span, ready: now + terms.span, ..seat };
+            key.members.insert(id, gone);
+        }
+    }
+
+    /// The key, and whether a new era begins with it.
+    fn key_for(&mut self, now: Micros, ask: &Ask, terms: &Terms) -> (&mut Key, bool) {
+        let same_era = |key: &Key| ask.epoch / 4096 == key.epoch / 4096;
+        let run = self.run;
+        let good = |key: &Key| key.run == run && now >= key.last && !(ask.stepped && same_era(key));
+        let new = !self.key.as_ref().is_some_and(good);
+        self.epochs += i64::from(new);
+        let key = self.key.get_or_insert_default();
+        if new {
+            *key = Key {
+                run,
+                epoch: self.epochs * 4096,
+                open: now + VALID + terms.span,
+                expect: key.count.max(ask.members),
+                doubt: now + FORGET,
+                ..Key::default()
+            };
+        } else {
+            if now - key.last > LEASE {
+                (key.expect, key.doubt, key.scan) = (key.expect.max(key.count), now + FORGET, 0);
+            }
+            if now < key.doubt && ask.members > key.expect && !same_era(key) {
+                (key.expect, key.scan) = (ask.members, 0);
+            }
+        }
+        (key, new)
+    }
+
     /// How many starts it remembers.
     pub(super) fn promised(&self) -> usize {
         self.key.as_ref().map_or(0, |key| key.log.len())

@@ -6,13 +6,13 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::super::Micros;
 use super::super::member::Member;
 use super::super::script::Terms;
-use super::super::{Micros, margin};
 use super::model::Server;
 use crate::config::LoadLimit;
 use crate::lifecycle::Tasks;
-use crate::limit::queue::{Gate, Queue, boot_micros, micros};
+use crate::limit::queue::{Gate, Queue, boot_micros};
 use crate::model::Clock;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::LoadMetrics;
@@ -23,6 +23,8 @@ struct Fleet {
     server: Arc<Mutex<Server>>,
     clock: Clock,
     tasks: Tasks,
+    /// Those who serve replicas that crash.
+    crash: Tasks,
     limit: LoadLimit,
     metrics: LoadMetrics,
 }
@@ -41,6 +43,7 @@ impl Fleet {
             server: Arc::default(),
             clock: Clock::driven_by(move || begin.elapsed()),
             tasks: Tasks::new(),
+            crash: Tasks::new(),
             limit,
             metrics: Metrics::new().unwrap().upstream("acme").loads.clone(),
         }
@@ -48,12 +51,18 @@ impl Fleet {
 
     /// A replica that has joined and may start loads.
     async fn replica(&self, id: u32) -> Arc<Queue> {
-        let window = micros(self.limit.window);
-        let horizon = micros(self.limit.max_wait);
-        let terms = Terms { starts: self.limit.per_second, span: window + margin(window), horizon, replicas: 2 };
+        self.served_by(&self.tasks, id).await
+    }
+
+    async fn replica_that_will_crash(&self, id: u32) -> Arc<Queue> {
+        self.served_by(&self.crash, id).await
+    }
+
+    async fn served_by(&self, tasks: &Tasks, id: u32) -> Arc<Queue> {
+        let terms = Terms::new(&self.limit, 2);
         let member = Member::new(terms, 0, boot_micros(self.clock.now()));
         let queue = Queue::new(&self.limit, Gate::Fleet(Box::new(member)), self.clock.clone(), self.tasks.clone());
-        self.tasks.background(serve(Arc::clone(&queue), Arc::clone(&self.server), self.clock.clone(), id, terms));
+        tasks.chore(serve(Arc::clone(&queue), Arc::clone(&self.server), self.clock.clone(), id));
         while !queue.is_settled() {
             sleep(ROUND_TRIP).await;
         }
@@ -62,9 +71,9 @@ impl Fleet {
 }
 
 /// What `Service` does, with the model in place of Redis.
-async fn serve(queue: Arc<Queue>, server: Arc<Mutex<Server>>, clock: Clock, id: u32, terms: Terms) {
+async fn serve(queue: Arc<Queue>, server: Arc<Mutex<Server>>, clock: Clock, id: u32) {
     while let Some(chores) = queue.work() {
-        if let Some(ask) = chores.ask {
+        if let Some((ask, terms)) = chores.ask {
             sleep(ROUND_TRIP / 2).await;
             let now = 1_800_000_000_000_000 + boot_micros(clock.now());
             let reply = server.lock().unwrap().answer(now, id, &ask, &terms);
@@ -86,6 +95,11 @@ async fn ask(queue: &Arc<Queue>, viewer: u64, loads: usize, metrics: &LoadMetric
     join_all(loads).await
 }
 
+/// Of them, those that did not have to wait.
+fn at_once(answers: &[Result<Duration, Duration>]) -> usize {
+    answers.iter().flatten().filter(|wait| **wait < Duration::from_millis(10)).count()
+}
+
 fn served(answers: &[Result<Duration, Duration>]) -> usize {
     answers.iter().filter(|answer| answer.is_ok()).count()
 }
@@ -96,9 +110,8 @@ async fn an_idle_fleet_lets_the_limit_through_at_once_and_the_rest_in_turn() {
     let (a, b) = (fleet.replica(1).await, fleet.replica(2).await);
     let begin = fleet.clock.now();
     let (of_a, of_b) = tokio::join!(ask(&a, 1, 30, &fleet.metrics), ask(&b, 2, 30, &fleet.metrics));
-    let waits: Vec<Duration> = of_a.into_iter().chain(of_b).map(|wait| wait.unwrap()).collect();
-    let at_once = waits.iter().filter(|wait| **wait < Duration::from_millis(10)).count();
-    assert_eq!(at_once, 20);
+    assert_eq!((served(&of_a), served(&of_b)), (30, 30));
+    assert_eq!(at_once(&of_a) + at_once(&of_b), 20);
     assert!(fleet.clock.now().since(begin) < Duration::from_millis(2_100), "60 loads are three bursts");
     assert_eq!((a.waiting(), b.waiting()), (0, 0));
 }
@@ -163,26 +176,23 @@ async fn a_start_that_somebody_waited_for_in_vain_is_the_next_ones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_that_nobody_has_any_more_ends() {
+async fn another_limit_counts_what_was_started_under_the_one_before() {
     let fleet = Fleet::new(20, 2);
     let queue = fleet.replica(1).await;
-    queue.retire();
-    assert!(queue.work().is_none());
-    assert_eq!(Arc::strong_count(&queue), 2);
-    sleep(Duration::from_secs(2)).await;
-    assert_eq!(Arc::strong_count(&queue), 1, "who served it is gone");
+    assert_eq!(served(&ask(&queue, 1, 20, &fleet.metrics).await), 20);
+    queue.change(&LoadLimit { per_second: 30, ..fleet.limit.clone() });
+    assert!(queue.is_settled(), "a reload makes nobody unready");
+    assert_eq!(at_once(&ask(&queue, 1, 30, &fleet.metrics).await), 10);
 }
 
 /// Half of the fleet goes silent: the other half has its own half at once, and the whole when it is forgotten.
 #[tokio::test(start_paused = true)]
 async fn who_is_silent_costs_its_share_until_it_is_forgotten() {
     let fleet = Fleet::new(20, 2);
-    let (a, b) = (fleet.replica(1).await, fleet.replica(2).await);
-    b.retire();
+    let (a, b) = (fleet.replica(1).await, fleet.replica_that_will_crash(2).await);
+    drop(b);
+    fleet.crash.stop().begin();
     sleep(Duration::from_millis(700)).await;
-    let at_once = |waits: &[Result<Duration, Duration>]| {
-        waits.iter().flatten().filter(|wait| **wait < Duration::from_millis(10)).count()
-    };
     assert_eq!(at_once(&ask(&a, 1, 25, &fleet.metrics).await), 10);
     sleep(Duration::from_micros(u64::try_from(super::super::FORGET + 1_000_000 as Micros).unwrap())).await;
     assert_eq!(at_once(&ask(&a, 1, 25, &fleet.metrics).await), 20);

@@ -7,8 +7,9 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
 
-use super::super::member::{Member, Standing, Start};
+use super::super::member::Member;
 use super::super::script::{Ask, Micros, Mode, Reply, Terms};
+use super::super::standing::{Standing, Start};
 use super::super::{LATE, margin};
 use super::model::{Key, Server};
 
