@@ -87,7 +87,7 @@ fn readyz(site: &Site, snapshot: &Snapshot) -> Response {
     respond::text(503, "no upstream has given a service token yet; see /status\n")
 }
 
-/// Whether loads can start, together with the fleet or apart from it: two seconds after the start at the latest.
+/// Whether loads can start, together with the fleet or apart from it: three seconds after the start at the latest.
 fn limits_are_settled(snapshot: &Snapshot) -> bool {
     snapshot.upstreams.values().filter_map(|upstream| upstream.limiter.as_ref()).all(|limiter| limiter.is_settled())
 }

@@ -451,3 +451,18 @@ fn a_fleet_that_may_not_be_meant_is_warned_of() {
     let idle = "upstreams:\n  bold: {kind: boldbi, url: \"https://b/bi\", site: s, auth: {embed_secret_file: /s}}\n";
     assert!(cautions(&format!("{idle}{fleet}")).contains("nothing to share"));
 }
+
+#[test]
+fn a_fleet_asks_something_of_limits() {
+    const FLEET: &str = "fleet: {redis_url: \"redis://r\", replicas: 2}\n";
+    let config = |limit: &str| {
+        let text = GOOD.replacen("kind: databricks", &format!("kind: databricks\n    load_limit: {limit}"), 1);
+        assert_ne!(text, GOOD);
+        from_text(&format!("{text}{FLEET}"), &Environment::default())
+    };
+    let problems = config("{per_second: 1001}").unwrap_err();
+    assert!(problems.iter().any(|problem| problem.message.contains("at most 1000")), "{problems:?}");
+    assert!(config("{per_second: 1000}").unwrap().cautions().is_empty());
+    let cautions = config("{max_wait: 1900ms}").unwrap().cautions();
+    assert!(cautions.iter().any(|caution| caution.contains("below 2s")), "{cautions:?}");
+}

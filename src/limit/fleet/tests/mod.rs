@@ -66,3 +66,16 @@ fn in_fair_weather_some_may_be_far_away() {
         assert!(rate >= 16.0, "some {far} us away: only {rate}");
     }
 }
+
+/// A replica of the server, or one whose memory is full: it tells the time, and nobody can be a member.
+#[test]
+fn a_server_that_only_answers_probes_is_none() {
+    let mut world = World::new(1, 20, 4, Weather { troubles: false, latency: 2_000, far: 0 });
+    world.run(10 * SECOND);
+    world.refuse_writes();
+    world.run(3 * SECOND);
+    let before = world.started;
+    world.run(20 * SECOND);
+    let rate = (world.started - before) as f64 / 20.0;
+    assert!(rate > 19.0, "all shares together: {rate}");
+}

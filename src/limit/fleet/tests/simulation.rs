@@ -194,6 +194,11 @@ impl World {
         world
     }
 
+    /// From now on the server answers, and refuses to write.
+    pub(super) fn refuse_writes(&mut self) {
+        self.writes_fail = Micros::MAX;
+    }
+
     /// Runs until so much time has passed. Everybody always wants more than there is.
     pub(super) fn run(&mut self, time: Micros) {
         let end = self.now + time;
