@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::super::Micros;
 use super::super::member::Member;
-use super::super::script::Terms;
+use super::super::script::{Ask, Mode, Terms};
 use super::model::Server;
 use crate::config::LoadLimit;
 use crate::lifecycle::Tasks;
@@ -196,4 +196,35 @@ async fn who_is_silent_costs_its_share_until_it_is_forgotten() {
     assert_eq!(at_once(&ask(&a, 1, 25, &fleet.metrics).await), 10);
     sleep(Duration::from_micros(u64::try_from(super::super::FORGET + 1_000_000 as Micros).unwrap())).await;
     assert_eq!(at_once(&ask(&a, 1, 25, &fleet.metrics).await), 20);
+}
+
+/// Who was on its own has starts behind it, also when it leaves.
+#[test]
+fn who_leaves_after_it_was_on_its_own_costs_its_share_for_one_span() {
+    const SPAN: Micros = 1_025_000;
+    let terms = Terms { starts: 20, span: SPAN, horizon: 1_950_000, replicas: 2 };
+    for (silent, at_once) in [(2_000_000, 10), (0, 20)] {
+        let (mut server, mut now) = (Server::default(), 1_800_000_000_000_000);
+        let mut say = |id: u32, mode: Mode, want: u32, later: Micros| {
+            now += later;
+            let reply = server.answer(now, id, &Ask { mode, sent: now, rank: -1, want, ..Ask::default() }, &terms);
+            let starts = reply.taken.map(|taken| taken.starts).unwrap_or_default();
+            starts.iter().filter(|start| **start == now).count()
+        };
+        say(1, Mode::Join, 0, 0);
+        say(2, Mode::Join, 0, 0);
+        for _ in 0..50 {
+            say(1, Mode::Take, 0, 50_000);
+            say(2, Mode::Take, 0, 0);
+        }
+        for _ in 0..silent / 50_000 {
+            say(1, Mode::Take, 0, 50_000);
+        }
+        say(2, Mode::Leave, 0, 0);
+        assert_eq!(say(1, Mode::Take, 25, 1_000), at_once, "silent for {silent}");
+        for _ in 0..SPAN / 50_000 + 3 {
+            say(1, Mode::Take, 0, 50_000);
+        }
+        assert_eq!(say(1, Mode::Take, 5, SPAN), 5);
+    }
 }
