@@ -1,13 +1,13 @@
 //! Part of the fleet has the store, part has not.
 
-use crate::stage::{Crowd, Fleet, Plan, Way, at_once, ms, s};
+use crate::stage::{Crowd, Fleet, Plan, Way, at_once, long, ms, s};
 
 #[test]
 fn part_of_the_fleet_is_cut_off() {
     at_once(&[
         ("one_two_and_three_of_four_are_cut_off", one_two_and_three_of_four_are_cut_off),
         ("cut_off_for_long", cut_off_for_long),
-        ("who_does_not_come_back_is_forgotten", who_does_not_come_back_is_forgotten),
+        ("who_was_killed_is_replaced", who_was_killed_is_replaced),
         ("one_starts_without_the_store", one_starts_without_the_store),
     ]);
 }
@@ -35,42 +35,42 @@ fn one_two_and_three_of_four_are_cut_off() {
     }
 }
 
-/// Whether one is cut off or was killed for good cannot be told from here: for 20 s the others leave it its share. Who
-/// is still cut off then, and lives, adds that share to the limit, and no more.
+/// Whether one is cut off or was killed for good cannot be told from here: the others leave it its share for as long as
+/// it may live on it.
 fn cut_off_for_long() {
     let fleet = Fleet::start(Plan::of(2, 40));
     let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
     fleet.ledger.run(s(2));
     fleet.links[0].set(Way::Silent);
-    let cut = fleet.ledger.event("link 0 silent");
+    fleet.ledger.event("link 0 silent");
     fleet.is(0, false);
-    let alone = fleet.ledger.run(s(19) - (fleet.ledger.now() - cut));
-    fleet.ledger.run(s(6));
+    fleet.ledger.run(ms(1500));
+    let apart = fleet.ledger.run(if long() { s(60) } else { s(14) });
     fleet.links[0].set(Way::Open);
-    let open = fleet.ledger.event("link 0 open");
+    fleet.ledger.event("link 0 open");
     fleet.all_are(true, s(5));
-    fleet.ledger.run(s(2));
+    fleet.ledger.run(ms(1500));
     let after = fleet.ledger.run(s(3));
     crowd.stop();
-    fleet.ledger.holds_in(40, &(s(0)..alone.end));
-    fleet.ledger.holds_in(60, &(s(0)..open));
-    fleet.ledger.holds_in(60, &(open..after.end));
-    fleet.ledger.holds_in(40, &after);
+    fleet.ledger.holds(40);
+    fleet.ledger.uses(40, &apart);
     fleet.ledger.uses(40, &after);
 }
 
-/// Killed for good.
-fn who_does_not_come_back_is_forgotten() {
+/// Killed for good: its share is away. Another one that listens somewhere else takes its place, and all is as before.
+fn who_was_killed_is_replaced() {
     let mut fleet = Fleet::start(Plan::of(2, 40));
     let crowd = Crowd::at(&fleet.addresses[..1], 60, &fleet.ledger);
     fleet.ledger.run(s(1));
     fleet.kill(1);
-    let killed = fleet.ledger.now();
-    fleet.ledger.run(s(2));
-    let without = fleet.ledger.run(s(16));
-    fleet.ledger.run(s(23) - (fleet.ledger.now() - killed));
-    let after = fleet.ledger.run(s(3));
+    fleet.ledger.run(ms(1500));
+    let without = fleet.ledger.run(s(6));
+    fleet.replace(1);
+    fleet.ledger.run(ms(1500));
+    let other = Crowd::at(&fleet.addresses[1..], 60, &fleet.ledger);
+    let after = fleet.ledger.run(s(4));
     crowd.stop();
+    other.stop();
     fleet.ledger.holds(40);
     fleet.ledger.holds_in(20, &without);
     fleet.ledger.uses(20, &without);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::stage::ledger::JITTER;
-use crate::stage::{Crowd, Fleet, Plan, Way, ms, s};
+use crate::stage::{Crowd, Fleet, Plan, Way, long, ms, s};
 
 const SIDECARS: usize = 4;
 
@@ -52,7 +52,7 @@ fn round(fleet: &mut Fleet, number: usize, settled: &mut Settled, length: Durati
 
 #[test]
 fn rank_36_the_limit_holds_whatever_happens() {
-    let long = std::env::var_os("SIDEMINT_TEST_LONG").is_some();
+    let long = long();
     let (per_second, rounds, length) = if long { (100, 6, s(7)) } else { (60, 1, s(3)) };
     let limit = usize::try_from(per_second).expect("a small number");
     let mut fleet = Fleet::start(Plan::of(SIDECARS, per_second));

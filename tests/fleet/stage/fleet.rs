@@ -183,6 +183,15 @@ impl Fleet {
         self.settle(number);
     }
 
+    /// Another one takes the place of one that is down: the same config, but for where it listens.
+    pub fn replace(&mut self, number: usize) {
+        let old = std::mem::replace(&mut self.addresses[number], (Ipv4Addr::LOCALHOST, free_port()).into());
+        let files = self.kept[number].as_ref().expect("it is down");
+        let text = std::fs::read_to_string(files.config()).expect("there is a config");
+        files.write("config.yaml", &text.replacen(&old.to_string(), &self.addresses[number].to_string(), 1));
+        self.restart(number);
+    }
+
     /// What one has said that a person would be woken up by.
     pub fn warnings(&self, number: usize) -> Vec<String> {
         let said = self.sidecar(number).process.err.text();

@@ -31,6 +31,11 @@ pub const fn s(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
+/// Whether scenes that can be longer are to be.
+pub fn long() -> bool {
+    std::env::var_os("SIDEMINT_TEST_LONG").is_some()
+}
+
 /// Looks again and again until something is so. Gives the time that it took.
 #[track_caller]
 pub fn until(what: &str, is: impl FnMut() -> bool) -> Duration {
