@@ -21,7 +21,7 @@ fn steps(seconds: &[i64]) {
     for seconds in seconds {
         fleet.ledger.event(&format!("clock {seconds:+} s"));
         fleet.store.set_clock(*seconds);
-        fleet.ledger.run(s(4));
+        fleet.ledger.run(ms(3500));
     }
     let time = begin..fleet.ledger.now();
     let after = fleet.ledger.run(s(3));

@@ -2,7 +2,25 @@
 
 use std::time::Duration;
 
-use crate::stage::{Crowd, Fleet, Plan, Probe, ms, s};
+use crate::stage::{Crowd, Fleet, Plan, Probe, at_once, ms, s};
+
+#[test]
+fn a_full_house() {
+    at_once(&[
+        ("two_sidecars_keep_one_limit_and_make_use_of_it", two_sidecars_keep_one_limit_and_make_use_of_it),
+        ("renewals_never_touch_the_store", renewals_never_touch_the_store),
+    ]);
+}
+
+#[test]
+fn rank_36_one_by_one_and_all_at_once() {
+    at_once(&[
+        ("an_idle_fleet_lets_a_whole_window_through_at_once", an_idle_fleet_lets_a_whole_window_through_at_once),
+        ("the_order_of_asking_is_the_order_of_starting", the_order_of_asking_is_the_order_of_starting),
+        ("beyond_the_longest_wait_it_is_429_with_a_true_time", beyond_the_longest_wait_it_is_429_with_a_true_time),
+        ("the_vendor_refuses_nobody", the_vendor_refuses_nobody),
+    ]);
+}
 
 /// Nobody is refused.
 const PATIENT: &str = "max_wait: 10s, max_waiting: 1000";
@@ -19,7 +37,6 @@ fn volley(fleet: &Fleet, counts: &[usize]) -> Vec<(String, Duration)> {
     })
 }
 
-#[test]
 fn two_sidecars_keep_one_limit_and_make_use_of_it() {
     let fleet = Fleet::start(Plan { limit: PATIENT, ..Plan::of(2, 40) });
     let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
@@ -27,6 +44,8 @@ fn two_sidecars_keep_one_limit_and_make_use_of_it() {
     crowd.stop();
     fleet.ledger.holds(40);
     fleet.ledger.uses(40, &time);
+    let rate = fleet.ledger.rate(40, &time);
+    assert!(rate >= 38.0, "{rate:.1} a second, and little else to do here\n{}", fleet.ledger);
     assert_eq!(fleet.ledger.refused("429 load_limited"), 0, "{}", fleet.ledger);
     for number in 0..2 {
         let started = fleet.ledger.starts().iter().filter(|start| start.sidecar == number).count();
@@ -37,7 +56,6 @@ fn two_sidecars_keep_one_limit_and_make_use_of_it() {
     }
 }
 
-#[test]
 fn an_idle_fleet_lets_a_whole_window_through_at_once() {
     let fleet = Fleet::start(Plan::of(2, 40));
     for counts in [[20, 20], [40, 0], [3, 37]] {
@@ -57,7 +75,6 @@ fn an_idle_fleet_lets_a_whole_window_through_at_once() {
 }
 
 /// Who asks first is served first, through whichever sidecar.
-#[test]
 fn the_order_of_asking_is_the_order_of_starting() {
     const PACE: Duration = ms(40);
     let fleet = Fleet::start(Plan { limit: PATIENT, ..Plan::of(2, 8) });
@@ -83,7 +100,6 @@ fn the_order_of_asking_is_the_order_of_starting() {
     fleet.ledger.holds(8);
 }
 
-#[test]
 fn beyond_the_longest_wait_it_is_429_with_a_true_time() {
     let fleet = Fleet::start(Plan { limit: "max_wait: 1200ms, max_waiting: 1000", ..Plan::of(2, 5) });
     fleet.idle();
@@ -113,8 +129,7 @@ fn beyond_the_longest_wait_it_is_429_with_a_true_time() {
 }
 
 /// The emulator counts what the vendor counts: loads, at its own door.
-#[test]
-fn rank_36_the_vendor_refuses_nobody() {
+fn the_vendor_refuses_nobody() {
     // A hand-out, the way to the page, the way to the vendor: that is what a longer window is for.
     let fleet = Fleet::start(Plan { limit: "window: 1250ms, max_wait: 10s, max_waiting: 1000", ..Plan::of(3, 20) });
     let shows = Some((fleet.vendor.addr(), fleet.vendor.dashboard().to_owned()));
@@ -127,7 +142,6 @@ fn rank_36_the_vendor_refuses_nobody() {
 }
 
 /// What costs the store: to be a member, and to load. A renewal is neither.
-#[test]
 fn renewals_never_touch_the_store() {
     let fleet = Fleet::start(Plan::of(2, 40));
     let commands = || {

@@ -105,7 +105,8 @@ impl Store {
     fn config(&self) -> String {
         let folder = self.folder.path().display();
         let mut text = format!(
-            "bind 127.0.0.1\nport {}\nsave \"\"\nappendonly no\ndir {folder}\nenable-debug-command yes\n",
+            "bind 127.0.0.1\nport {}\nsave \"\"\nappendonly no\ndir {folder}\nenable-debug-command yes\n\
+             repl-diskless-sync-delay 0\n",
             self.port
         );
         if let Some(password) = self.wish.password {
