@@ -140,10 +140,12 @@ impl Ledger {
         assert!(most <= limit, "{most} starts from {from:?} on, {limit} may be ({said})\n{self}");
     }
 
-    /// In this time that limit is made use of, up to the twentieth that makes up for late hand-outs.
+    /// In this time that limit is made use of, but for what makes up for late hand-outs: a sidecar that found no core in
+    /// time says so, and its starts count as so much longer. With these many processes on a machine it is up to a tenth;
+    /// any share that is missing is more.
     #[track_caller]
     pub fn uses(&self, limit: usize, time: &Range<Duration>) {
-        let (found, due) = (self.rate(limit, time), limit as f64 * 0.95);
+        let (found, due) = (self.rate(limit, time), limit as f64 * 0.9);
         assert!(found >= due, "{found:.1} starts a second in {time:?}, {due:.1} are due\n{self}");
         let pause = self.longest_pause(time);
         assert!(pause < ms(2500), "nothing starts for {pause:?} in {time:?}\n{self}");
