@@ -1,5 +1,7 @@
 //! Sidecars come and go.
 
+use std::time::Duration;
+
 use rustix::process::Signal;
 
 use crate::stage::{Crowd, Fleet, Plan, at_once, ms, s};
@@ -18,7 +20,7 @@ fn sidecars_go_and_come_back() {
 fn sidecars_change() {
     at_once(&[
         ("stopped_in_its_tracks", stopped_in_its_tracks),
-        ("a_lower_limit_by_reload", a_lower_limit_by_reload),
+        ("another_limit_by_reload", another_limit_by_reload),
         ("one_more_than_there_should_be", one_more_than_there_should_be),
     ]);
 }
@@ -99,25 +101,50 @@ fn stopped_in_its_tracks() {
     fleet.ledger.uses(30, &after);
 }
 
-/// All are told of another limit, one after the other.
-fn a_lower_limit_by_reload() {
+/// All are told of another limit, one after the other: of a lower one, and of the old one again. None is less ready for
+/// it, or less of a member.
+fn another_limit_by_reload() {
     let fleet = Fleet::start(Plan::of(2, 40));
     let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
     fleet.ledger.run(s(2));
-    for number in 0..2 {
-        let sidecar = fleet.sidecar(number);
-        let text = std::fs::read_to_string(sidecar.files.config()).expect("there is a config");
-        sidecar.files.write("config.yaml", &text.replace("{per_second: 40", "{per_second: 20"));
-        sidecar.process.signal(Signal::HUP);
-        fleet.ledger.event(&format!("sidecar {number} reloads"));
-        fleet.ledger.run(ms(500));
-    }
-    fleet.ledger.run(s(3));
-    let after = fleet.ledger.run(s(3));
+    let tell = |old: &str, new: &str| {
+        for number in 0..2 {
+            let sidecar = fleet.sidecar(number);
+            let text = std::fs::read_to_string(sidecar.files.config()).expect("there is a config");
+            assert!(text.contains(old), "no {old} in {text}");
+            sidecar.files.write("config.yaml", &text.replace(old, new));
+            sidecar.process.signal(Signal::HUP);
+            fleet.ledger.event(&format!("sidecar {number} is told of {new}"));
+            fleet.ledger.run(ms(500));
+        }
+    };
+    let watch = |end: Duration| {
+        while fleet.ledger.now() < end {
+            for number in 0..2 {
+                assert_eq!(fleet.sidecar(number).look("/readyz").status, 200, "{}", fleet.ledger);
+                let metrics = fleet.sidecar(number).look("/metrics").text();
+                assert!(metrics.contains("\nsidemint_fleet_up 1\n"), "{}", fleet.ledger);
+            }
+            fleet.ledger.run(ms(20));
+        }
+    };
+    let [lower, again] = std::thread::scope(|scope| {
+        let end = fleet.ledger.now() + s(12);
+        let watcher = scope.spawn(move || watch(end));
+        tell("{per_second: 40", "{per_second: 20");
+        fleet.ledger.run(s(2));
+        let lower = fleet.ledger.run(s(3));
+        tell("{per_second: 20", "{per_second: 40");
+        fleet.ledger.run(s(2));
+        let again = fleet.ledger.run(s(3));
+        watcher.join().expect("all are ready, and members, all the time");
+        [lower, again]
+    });
     crowd.stop();
     fleet.ledger.holds(40);
-    fleet.ledger.holds_in(20, &after);
-    fleet.ledger.uses(20, &after);
+    fleet.ledger.holds_in(20, &lower);
+    fleet.ledger.uses(20, &lower);
+    fleet.ledger.uses(40, &again);
 }
 
 /// All crash at once, and are back before the store has missed them.
