@@ -6,12 +6,18 @@ use crate::stage::{Crowd, Fleet, Kind, Plan, Store, Wish, at_once, ms, s};
 use crate::support::authority::Authority;
 
 #[test]
-fn who_is_let_in_and_who_is_kept_out() {
+fn who_is_let_in() {
     at_once(&[
         ("over_tls", over_tls),
         ("with_a_password", with_a_password),
         ("as_a_user_with_few_rights", as_a_user_with_few_rights),
         ("in_valkey", in_valkey),
+    ]);
+}
+
+#[test]
+fn who_is_kept_out() {
+    at_once(&[
         ("over_tls_of_somebody_else", over_tls_of_somebody_else),
         ("with_a_wrong_password_and_then_the_right_one", with_a_wrong_password_and_then_the_right_one),
         ("as_a_user_with_too_few_rights", as_a_user_with_too_few_rights),

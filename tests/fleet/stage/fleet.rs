@@ -91,6 +91,7 @@ impl Fleet {
         let kept: Vec<Option<Files>> = addresses.iter().zip(&links).map(files).collect();
         let sidecars = (0..plan.sidecars).map(|_| None).collect();
         let ledger = Arc::new(Ledger::open());
+        ledger.event(&format!("sidecars at {addresses:?}"));
         let mut fleet = Fleet { plan, vendor, ledger, store, links, sidecars, addresses, kept };
         for number in 0..fleet.plan.sidecars {
             fleet.raise(number);
