@@ -109,7 +109,8 @@ fn a_hiccup_is_a_pause() {
     crowd.stop();
     fleet.ledger.holds(40);
     let (rate, pause) = (fleet.ledger.rate(40, &time), fleet.ledger.longest_pause(&time));
-    assert!(rate >= 30.0 && pause < ms(2500), "{rate:.1} a second, {pause:?} without a start\n{}", fleet.ledger);
+    // Each of them costs a window at the most: both may have to join anew.
+    assert!(rate >= 20.0 && pause < ms(2500), "{rate:.1} a second, {pause:?} without a start\n{}", fleet.ledger);
 }
 
 /// The first load after the store went is answered in the time that it may wait.
