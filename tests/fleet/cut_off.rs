@@ -15,19 +15,19 @@ fn part_of_the_fleet_is_cut_off() {
 fn one_two_and_three_of_four_are_cut_off() {
     let fleet = Fleet::start(Plan::of(4, 40));
     let crowd = Crowd::at(&fleet.addresses, 30, &fleet.ledger);
-    let mut times = vec![fleet.ledger.run(s(3))];
+    let mut times = vec![fleet.ledger.run(ms(2500))];
     for (number, way) in [(0, Way::Silent), (1, Way::Broken), (2, Way::Silent)] {
         fleet.links[number].set(way);
         fleet.ledger.event(&format!("link {number} {way:?}"));
         fleet.is(number, false);
         fleet.ledger.run(ms(1500));
-        times.push(fleet.ledger.run(s(3)));
+        times.push(fleet.ledger.run(ms(2500)));
     }
     fleet.is(3, true);
     fleet.links(Way::Open);
     fleet.all_are(true, s(5));
     fleet.ledger.run(ms(1500));
-    times.push(fleet.ledger.run(s(4)));
+    times.push(fleet.ledger.run(s(3)));
     crowd.stop();
     fleet.ledger.holds(40);
     for time in times {
@@ -45,7 +45,7 @@ fn cut_off_for_long() {
     fleet.ledger.event("link 0 silent");
     fleet.is(0, false);
     fleet.ledger.run(ms(1500));
-    let apart = fleet.ledger.run(if long() { s(60) } else { s(14) });
+    let apart = fleet.ledger.run(if long() { s(60) } else { s(10) });
     fleet.links[0].set(Way::Open);
     fleet.ledger.event("link 0 open");
     fleet.all_are(true, s(5));

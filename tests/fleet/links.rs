@@ -27,7 +27,7 @@ fn flapping(which: &[usize], off: Way) {
     let fleet = Fleet::start(Plan::of(3, 30));
     let crowd = Crowd::at(&fleet.addresses, 30, &fleet.ledger);
     fleet.ledger.run(s(2));
-    for _ in 0..5 {
+    for _ in 0..4 {
         for way in [off, Way::Open] {
             which.iter().for_each(|number| fleet.links[*number].set(way));
             fleet.ledger.event(&format!("{way:?}"));

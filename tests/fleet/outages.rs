@@ -201,6 +201,7 @@ fn a_share_of_less_than_one() {
     for number in 0..4 {
         let started = |start: &&Start| start.sidecar == number && alone.contains(&start.at);
         let started = fleet.ledger.starts().iter().filter(started).count();
-        assert!((2..=6).contains(&started), "sidecar {number} started {started} in {alone:?}\n{}", fleet.ledger);
+        // Four turns, and those are missed that found no core in time.
+        assert!((1..=6).contains(&started), "sidecar {number} started {started} in {alone:?}\n{}", fleet.ledger);
     }
 }

@@ -53,7 +53,7 @@ fn round(fleet: &mut Fleet, number: usize, settled: &mut Settled, length: Durati
 #[test]
 fn rank_36_the_limit_holds_whatever_happens() {
     let long = long();
-    let (per_second, rounds, length) = if long { (100, 6, s(7)) } else { (60, 1, s(3)) };
+    let (per_second, rounds, length) = if long { (100, 6, s(7)) } else { (60, 1, ms(2500)) };
     let limit = usize::try_from(per_second).expect("a small number");
     let mut fleet = Fleet::start(Plan::of(SIDECARS, per_second));
     let crowd = Crowd::at(&fleet.addresses, limit / 2, &fleet.ledger);
