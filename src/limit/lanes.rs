@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-/// What one who waits is told: to start, or when to ask again.
-pub(super) type Call = Result<(), Duration>;
+use super::fleet::Micros;
+
+/// What one who waits is told: to start by then, or when to ask again.
+pub(super) type Call = Result<Micros, Duration>;
 
 /// A lane for each viewer with somebody waiting.
 #[derive(Default)]
@@ -58,7 +60,7 @@ impl Lanes {
     }
 
     /// Gives a start that was just taken to the next who still listens. False if there is none.
-    pub(super) fn call_next(&mut self) -> bool {
+    pub(super) fn call_next(&mut self, until: Micros) -> bool {
         while let Some(viewer) = self.turn.pop_front() {
             let Some(lane) = self.lanes.get_mut(&viewer) else { continue };
             let called = lane.pop_front();
@@ -67,7 +69,7 @@ impl Lanes {
             } else {
                 self.turn.push_back(viewer);
             }
-            if called.is_some_and(|waiter| waiter.send(Ok(())).is_ok()) {
+            if called.is_some_and(|waiter| waiter.send(Ok(until)).is_ok()) {
                 return true;
             }
         }

@@ -3,15 +3,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::fleet::CALL;
 use super::fleet::{Ask, Member, Micros, Reply, Standing, Start, Terms};
-use super::lanes::Lanes;
+use super::lanes::{Call, Lanes};
 use super::window::Window;
 use crate::config::LoadLimit;
 use crate::lifecycle::Tasks;
-use crate::model::{Clock, Moment};
+use crate::model::Clock;
 use crate::telemetry::metrics::LoadMetrics;
 
 /// Who says when a load may start.
@@ -98,14 +98,13 @@ impl Queue {
 
     /// Starts at once, if nobody waits and the gate is open.
     pub(super) fn try_start(&self) -> bool {
-        let now = self.clock.now();
         let mut state = self.lock();
         // Whoever comes later must not pass those who wait.
         if state.waiting > 0 {
             return false;
         }
-        match state.start(now) {
-            Start::Now => true,
+        match state.start(&self.clock) {
+            Start::Now(_) => true,
             Start::At(opens) => {
                 state.opens = opens;
                 false
@@ -115,25 +114,45 @@ impl Queue {
 
     /// Waits for a start, at most `max_wait`. The error says when to ask again.
     pub(super) async fn wait(self: &Arc<Self>, viewer: u64, metrics: &LoadMetrics) -> Result<Duration, Duration> {
-        let (begin, called, longest, window) = {
-            let mut state = self.lock();
-            self.admit(&state, viewer)?;
-            let receiver = state.lanes.join(viewer);
-            state.waiting += 1;
-            if !std::mem::replace(&mut state.served, true) {
-                let queue = Arc::clone(self);
-                self.tasks.work(async move { queue.serve().await });
-            }
-            (self.clock.now(), receiver, state.longest_wait(), state.limit.window)
-        };
+        let begin = self.clock.now();
+        let (mut called, longest, window) = self.join(viewer)?;
         let _seat = Seat::take(self, metrics);
-        self.bell.notify_one();
-        match tokio::time::timeout(longest, called).await {
-            Ok(Ok(Ok(()))) => Ok(self.clock.now().since(begin)),
-            Ok(Ok(Err(after))) => Err(after.max(window)),
-            // Not reached in time, although the forecast was better: others came in between, fairly.
-            _ => Err(window),
+        let end = tokio::time::Instant::now() + longest;
+        loop {
+            self.bell.notify_one();
+            match tokio::time::timeout_at(end, called).await {
+                Ok(Ok(Ok(until))) if self.is_in_time(until) => return Ok(self.clock.now().since(begin)),
+                // Called, and only now come to it: a start that late would be one too many later on.
+                Ok(Ok(Ok(_))) => called = self.lock().lanes.join(viewer),
+                Ok(Ok(Err(after))) => return Err(after.max(window)),
+                // Not reached in time, although the forecast was better: others came in between, fairly.
+                _ => return Err(window),
+            }
         }
+    }
+
+    /// Takes a place; how long it is kept, and the window.
+    fn join(self: &Arc<Self>, viewer: u64) -> Result<(oneshot::Receiver<Call>, Duration, Duration), Duration> {
+        let mut state = self.lock();
+        self.admit(&state, viewer)?;
+        let receiver = state.lanes.join(viewer);
+        state.waiting += 1;
+        if !std::mem::replace(&mut state.served, true) {
+            let queue = Arc::clone(self);
+            self.tasks.work(async move { queue.serve().await });
+        }
+        Ok((receiver, state.longest_wait(), state.limit.window))
+    }
+
+    fn is_in_time(&self, until: Micros) -> bool {
+        let now = self.now();
+        if now > until
+            && let Gate::Fleet(member) = &mut self.lock().gate
+        {
+            member.missed(until, now);
+            return false;
+        }
+        true
     }
 
     /// A forecast for one more of this viewer.
@@ -162,16 +181,15 @@ impl Queue {
     async fn serve(self: Arc<Self>) {
         loop {
             let pause = {
-                let now = self.clock.now();
                 let mut state = self.lock();
                 state.lanes.forget_the_gone();
                 if state.lanes.is_empty() {
                     state.served = false;
                     return;
                 }
-                match state.start(now) {
-                    Start::Now => {
-                        state.lanes.call_next();
+                match state.start(&self.clock) {
+                    Start::Now(until) => {
+                        state.lanes.call_next(until);
                         continue;
                     }
                     Start::At(opens) => {
@@ -186,7 +204,6 @@ impl Queue {
 
     /// Serves the lanes before a gate of the fleet as far as it is open. Nothing, if there is no such gate any more.
     pub(super) fn work(&self) -> Option<Chores> {
-        let moment = self.clock.now();
         let now = self.now();
         let mut state = self.lock();
         state.lanes.forget_the_gone();
@@ -194,8 +211,8 @@ impl Queue {
             if state.lanes.is_empty() {
                 break Micros::MAX;
             }
-            match state.start(moment) {
-                Start::Now => state.lanes.call_next(),
+            match state.start(&self.clock) {
+                Start::Now(until) => state.lanes.call_next(until),
                 Start::At(opens) => break opens,
             };
         };
@@ -259,7 +276,7 @@ impl Queue {
     }
 
     fn now(&self) -> Micros {
-        boot_micros(self.clock.now())
+        boot_micros(&self.clock)
     }
 
     /// All changes under the lock leave a state that is consistent, so a panic spoils nothing.
@@ -281,17 +298,17 @@ impl State {
         }
     }
 
-    fn start(&mut self, now: Moment) -> Start {
-        let at = boot_micros(now);
+    fn start(&mut self, clock: &Clock) -> Start {
+        let at = boot_micros(clock);
         match &mut self.gate {
-            Gate::Own(window) => window.start(at).map_or_else(Start::At, |()| Start::Now),
-            Gate::Fleet(member) => member.start(at, now.wall / 1_000),
+            Gate::Own(window) => window.start(at).map_or_else(Start::At, |()| Start::Now(Micros::MAX)),
+            Gate::Fleet(member) => member.start(at, || clock.now().wall / 1_000),
         }
     }
 }
 
-pub(super) fn boot_micros(now: Moment) -> Micros {
-    Micros::try_from(now.boot / 1_000).unwrap_or(Micros::MAX)
+pub(super) fn boot_micros(clock: &Clock) -> Micros {
+    Micros::try_from(clock.boot() / 1_000).unwrap_or(Micros::MAX)
 }
 
 pub(super) fn micros(span: Duration) -> Micros {

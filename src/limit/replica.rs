@@ -56,7 +56,7 @@ impl Replica {
 
     /// A gate that has to be [served](Replica::serve).
     pub(super) fn gate(&self, limit: &LoadLimit) -> Gate {
-        Gate::Fleet(Box::new(Member::new(Terms::new(limit, self.replicas), self.turn, boot_micros(self.clock.now()))))
+        Gate::Fleet(Box::new(Member::new(Terms::new(limit, self.replicas), self.turn, boot_micros(&self.clock))))
     }
 
     /// Serves a limit until this process ends.

@@ -79,7 +79,8 @@ if mine then
   rank, ready = tonumber(rank), tonumber(ready)
 end
 if mode == 'join' then ready = now + span end
-if not mine or now >= scan then
+-- With some away, whoever wants starts should have those of all who are back.
+if not mine or now >= scan or (want > 0 and missing > 0) then
   local live, away, taken = 0, 0, {}
   local told = now + VALID
   if now >= (ready or now) then live = 1 else away = 1 end

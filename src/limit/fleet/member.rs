@@ -5,7 +5,7 @@ use super::promises::Promises;
 use super::script::{Ask, Micros, Mode, Reply, Taken, Terms};
 use super::share::Share;
 use super::standing::{Standing, Start};
-use super::{BEATS, LATE, LEASE, RETRY, RETRY_APART, SCAN, UNCERTAINTY, VALID};
+use super::{BEATS, LATE, LATENESS, LEASE, RETRY, RETRY_APART, SCAN, UNCERTAINTY, VALID};
 
 /// More promises than this are asked for in several calls, so that none holds up the others.
 const MOST_AT_ONCE: u32 = 250;
@@ -189,7 +189,8 @@ impl Member {
     }
 
     fn want(&self, now: Micros, waiting: usize) -> u32 {
-        if now < self.full_until {
+        // As long as nothing starts anyway, it is not known who is back by then.
+        if now < self.full_until.max(self.open) {
             return 0;
         }
         let missing = waiting.saturating_sub(self.promised.len());
@@ -200,7 +201,7 @@ impl Member {
     fn due(&self, waiting: usize) -> Micros {
         let beat = self.last_call + BEATS[usize::from(waiting == 0 && self.promised.len() == 0)];
         let at = match self.stand {
-            Stand::Joined if waiting > self.promised.len() => beat.min(self.full_until),
+            Stand::Joined if waiting > self.promised.len() => beat.min(self.full_until.max(self.open)),
             Stand::Joined if self.lost == 0 => beat,
             Stand::Joined | Stand::Joining(_) | Stand::Apart => self.not_before,
         };
@@ -311,17 +312,22 @@ impl Member {
         Some(taken.after)
     }
 
+    /// A load that was to start by then came to it only now, and did not.
+    pub(in crate::limit) fn missed(&mut self, until: Micros, now: Micros) {
+        self.promised.note(now - until + LATENESS + self.promised.tardy());
+    }
+
     /// Starts a load, if one may start now.
-    pub(in crate::limit) fn start(&mut self, now: Micros, wall: Micros) -> Start {
+    pub(in crate::limit) fn start(&mut self, now: Micros, wall: impl FnOnce() -> Micros) -> Start {
         self.pass(now);
         match self.stand {
             Stand::Joined => self.start_as_promised(now),
             // If the answer comes, it counts from when this was asked.
             Stand::Apart if self.calling == Some(Mode::Join) => Start::At(Micros::MAX),
             Stand::Apart => {
-                let agreed = self.server.map_or(wall, |server| server.shows(now));
+                let agreed = self.server.map_or_else(wall, |server| server.shows(now));
                 match self.share.start(now, agreed, self.rank.unwrap_or(self.turn)) {
-                    Ok(()) => Start::Now,
+                    Ok(()) => Start::Now(Micros::MAX),
                     Err(pause) => Start::At(now + pause),
                 }
             }
@@ -335,10 +341,7 @@ impl Member {
             Some(at) if at > now => Start::At(at),
             // The next answer may bring good news, or not.
             Some(_) if self.confirmed.is_none_or(|confirmed| now > confirmed + VALID) => Start::At(Micros::MAX),
-            Some(_) => {
-                self.promised.take(now);
-                Start::Now
-            }
+            Some(at) => self.promised.take(now).map_or(Start::At(at), Start::Now),
         }
     }
 }

@@ -62,15 +62,15 @@ impl Promises {
         self.starts.front().map(|promise| promise.at)
     }
 
-    /// Uses the next one.
-    pub(super) fn take(&mut self, now: Micros) {
-        if let Some(promise) = self.starts.pop_front() {
-            self.note(now - promise.at);
-        }
+    /// Uses the next one. It has to come to it by then.
+    pub(super) fn take(&mut self, now: Micros) -> Option<Micros> {
+        let promise = self.starts.pop_front()?;
+        self.note(now - promise.at);
+        Some(promise.until)
     }
 
-    /// The next ones may be as late.
-    fn note(&mut self, late: Micros) {
+    /// One came so late. The next ones may, too.
+    pub(super) fn note(&mut self, late: Micros) {
         self.tardy = self.tardy.max(late - LATENESS).min(LATE);
     }
 }
@@ -86,7 +86,7 @@ mod tests {
         promises.add(&[1_000_000, 1_000_000, 1_100_000], &clock, promises.tardy());
         assert_eq!(promises.next(0), Some(1_000_000));
         assert_eq!(promises.next(1_000_000 + LATENESS), Some(1_000_000), "late, and allowed for");
-        promises.take(1_000_000 + LATENESS);
+        assert_eq!(promises.take(1_000_000 + LATENESS), Some(1_000_000 + LATENESS));
         assert_eq!((promises.len(), promises.tardy()), (2, 0));
         assert_eq!(promises.next(1_060_000), Some(1_100_000), "the other one was missed");
         assert_eq!(promises.tardy(), 40_000);

@@ -30,8 +30,8 @@ impl Standing {
 /// Whether a load may start now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::limit) enum Start {
-    /// It does.
-    Now,
+    /// It does, if it comes to it by then.
+    Now(Micros),
     /// It may be worth to look again then.
     At(Micros),
 }

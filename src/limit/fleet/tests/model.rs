@@ -57,7 +57,7 @@ impl Server {
             ready = Some(now + terms.span);
         }
         let mut rank = mine.map(|seat| seat.rank);
-        if mine.is_none() || now >= key.scan {
+        if mine.is_none() || now >= key.scan || (ask.want > 0 && key.missing > 0) {
             let here = now >= ready.unwrap_or(now);
             let taken = key.look(now, id, here, terms.replicas, new);
             let free =

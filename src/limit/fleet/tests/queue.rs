@@ -60,7 +60,7 @@ impl Fleet {
 
     async fn served_by(&self, tasks: &Tasks, id: u32) -> Arc<Queue> {
         let terms = Terms::new(&self.limit, 2);
-        let member = Member::new(terms, 0, boot_micros(self.clock.now()));
+        let member = Member::new(terms, 0, boot_micros(&self.clock));
         let queue = Queue::new(&self.limit, Gate::Fleet(Box::new(member)), self.clock.clone(), self.tasks.clone());
         tasks.chore(serve(Arc::clone(&queue), Arc::clone(&self.server), self.clock.clone(), id));
         while !queue.is_settled() {
@@ -75,7 +75,7 @@ async fn serve(queue: Arc<Queue>, server: Arc<Mutex<Server>>, clock: Clock, id: 
     while let Some(chores) = queue.work() {
         if let Some((ask, terms)) = chores.ask {
             sleep(ROUND_TRIP / 2).await;
-            let now = 1_800_000_000_000_000 + boot_micros(clock.now());
+            let now = 1_800_000_000_000_000 + boot_micros(&clock);
             let reply = server.lock().unwrap().answer(now, id, &ask, &terms);
             sleep(ROUND_TRIP / 2).await;
             queue.heard(&ask, Some(reply));

@@ -251,8 +251,8 @@ impl World {
         let mut wakes = local + 40 * MS;
         let mut starts = 0;
         while replica.waiting > 0 {
-            match replica.member.start(local, wall) {
-                Start::Now => {
+            match replica.member.start(local, || wall) {
+                Start::Now(_) => {
                     replica.waiting -= 1;
                     starts += 1;
                 }
