@@ -160,7 +160,8 @@ impl Display for Trouble {
             Trouble::NoAnswer => f.write_str("the connection broke before anything was answered"),
             Trouble::Password => f.write_str("the password cannot be read: see fleet.password_file"),
             Trouble::NoRedis => f.write_str(
-                "what answers is no Redis, or one that wants TLS where fleet.redis_url has none: rediss:// speaks TLS",
+                "the connection was closed before an answer, or what answers is no Redis; where fleet.redis_url is redis://, does \
+                 it want TLS?",
             ),
             Trouble::Auth(code) | Trouble::Select(code) | Trouble::Refused(code) if code.as_str() == "DENIED" => {
                 write!(
