@@ -35,7 +35,10 @@ impl Window {
             if now < free {
                 return Err(free);
             }
-            self.starts.drain(..=before);
+            // Nearly always it is one.
+            for _ in 0..=before {
+                self.starts.pop_front();
+            }
         }
         self.starts.push_back(now);
         Ok(())

@@ -35,8 +35,8 @@ impl Promises {
 
     /// More of them, by the server's clock. The script was told how tardy we are.
     pub(super) fn add(&mut self, starts: &[Micros], server: &ServerClock, tardy: Micros) {
-        // Half of it is forgotten in a few seconds.
-        self.tardy = self.tardy * 63 / 64;
+        // Half of it is forgotten in a quarter of a minute: a start that is missed costs more than a longer span.
+        self.tardy = self.tardy * 255 / 256;
         self.starts.extend(starts.iter().map(|start| {
             let at = server.when(*start);
             Promise { start: *start, at, until: at + LATENESS + tardy }

@@ -79,3 +79,18 @@ fn a_server_that_only_answers_probes_is_none() {
     let rate = (world.started - before) as f64 / 20.0;
     assert!(rate > 19.0, "all shares together: {rate}");
 }
+
+/// Whoever was away is back after one span, and then there is the whole limit at once.
+#[test]
+fn the_whole_limit_is_there_soon_after_a_cut() {
+    let mut world = World::new(3, 40, 2, Weather { troubles: false, latency: 1_000, far: 0 });
+    world.run(6 * SECOND);
+    world.cut(0, true);
+    world.run(6 * SECOND);
+    world.cut(0, false);
+    world.run(3 * SECOND);
+    let before = world.started;
+    world.run(5 * SECOND);
+    let rate = (world.started - before) as f64 / 5.0;
+    assert!(rate >= 38.0, "{rate}\n{}", world.starts_by_quarters());
+}

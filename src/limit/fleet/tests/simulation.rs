@@ -194,6 +194,22 @@ impl World {
         world
     }
 
+    /// Cuts a replica off, or lets it be back.
+    pub(super) fn cut(&mut self, who: usize, cut: bool) {
+        self.replicas[who].cut = cut;
+    }
+
+    /// What started of late, in quarters of a second.
+    pub(super) fn starts_by_quarters(&self) -> String {
+        let mut quarters = std::collections::BTreeMap::<(Micros, usize), usize>::new();
+        for (at, told) in &self.story {
+            if let Told::Starts(who) = told {
+                *quarters.entry((at / (S / 4), *who)).or_default() += 1;
+            }
+        }
+        format!("{quarters:?}")
+    }
+
     /// From now on the server answers, and refuses to write.
     pub(super) fn refuse_writes(&mut self) {
         self.writes_fail = Micros::MAX;
