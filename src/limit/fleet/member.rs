@@ -140,8 +140,9 @@ impl Member {
         if self.calling.is_some() || now < self.due(waiting) {
             return None;
         }
-        let want = self.want(now, waiting);
         let mode = self.mode(now);
+        // Who joins does not start yet, and does not know who is there by then.
+        let want = if mode == Mode::Take { self.want(now, waiting) } else { 0 };
         self.calling = Some(mode);
         self.last_call = now;
         if mode == Mode::Take {
@@ -189,7 +190,7 @@ impl Member {
     }
 
     fn want(&self, now: Micros, waiting: usize) -> u32 {
-        // As long as nothing starts anyway, it is not known who is back by then.
+        // The same as long as nothing starts anyway.
         if now < self.full_until.max(self.open) {
             return 0;
         }
