@@ -28,7 +28,8 @@ use crate::lifecycle::Tasks;
 use crate::model::{Clock, Code, Fault};
 use crate::telemetry::metrics::{LoadMetrics, LoadRejection};
 pub use fleet::Standing;
-use queue::{Gate, Queue, micros};
+use fleet::micros;
+use queue::{Gate, Queue};
 pub use replica::Replica;
 use window::Window;
 

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
-use super::fleet::CALL;
-use super::fleet::{Ask, Member, Micros, Reply, Standing, Start, Terms};
+use super::fleet::{Ask, CALL, Member, Micros, Reply, Standing, Start, Terms, micros};
 use super::lanes::{Call, Lanes};
 use super::window::Window;
 use crate::config::LoadLimit;
@@ -202,7 +201,7 @@ impl Queue {
         }
     }
 
-    /// Serves the lanes before a gate of the fleet as far as it is open. Nothing, if there is no such gate any more.
+    /// Serves the lanes before a gate of the fleet as far as it is open. Nothing, if the gate is another one.
     pub(super) fn work(&self) -> Option<Chores> {
         let now = self.now();
         let mut state = self.lock();
@@ -309,10 +308,6 @@ impl State {
 
 pub(super) fn boot_micros(clock: &Clock) -> Micros {
     Micros::try_from(clock.boot() / 1_000).unwrap_or(Micros::MAX)
-}
-
-pub(super) fn micros(span: Duration) -> Micros {
-    Micros::try_from(span.as_micros()).unwrap_or(Micros::MAX)
 }
 
 /// Nothing for what is over.

@@ -13,8 +13,8 @@
 //!   known to all, or they start nothing, [`VALID`] later.
 //! - A member who has not called for [`LEASE`] is silent. Within [`SCAN`] more, the others' limit is less by its share.
 //! - A member whose calls stay without answer thus waits all of these and one span, in which the others' last starts
-//!   pass, and goes on with its [share] alone.
-//!   Its first call then makes it a member who is still away, until the last of its own starts have passed.
+//!   pass, and goes on with its [share] alone. Its first answer then makes it a member who is still away, until the
+//!   last of its own starts have passed.
 //! - When the log is lost or worthless (`FLUSHALL`, eviction, a restart, a failover, a step of the server's clock), the
 //!   script begins a new *epoch* in which nothing starts before all that was promised is over. How many members there
 //!   were is known by those who come back; those who do not are counted as silent.
@@ -38,7 +38,7 @@ pub use link::{Link, Seen};
 pub use lost::{ErrorCode, Lost, Trouble};
 pub(super) use member::Member;
 pub use script::Trial;
-pub(super) use script::{Ask, Micros, Reply, Terms};
+pub(super) use script::{Ask, Micros, Reply, Terms, micros};
 pub use standing::Standing;
 pub(super) use standing::Start;
 pub use wire::{Arg, CALL, Redis, probe};

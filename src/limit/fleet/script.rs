@@ -9,6 +9,11 @@ use crate::config::LoadLimit;
 /// Microseconds, by this machine's clock that never steps back or, where it says so, by the server's.
 pub(in crate::limit) type Micros = i64;
 
+/// A span of the config in these.
+pub(in crate::limit) fn micros(span: Duration) -> Micros {
+    Micros::try_from(span.as_micros()).unwrap_or(Micros::MAX)
+}
+
 /// Who would wait until the very end is not promised a start at the very end.
 const SLACK: Micros = 50_000;
 
@@ -28,7 +33,6 @@ pub(in crate::limit) struct Terms {
 impl Terms {
     /// Of this limit for so many replicas.
     pub(in crate::limit) fn new(limit: &LoadLimit, replicas: u32) -> Terms {
-        let micros = |span: Duration| Micros::try_from(span.as_micros()).unwrap_or(Micros::MAX);
         let window = micros(limit.window);
         let horizon = (micros(limit.max_wait) - SLACK).max(0);
         Terms { starts: limit.per_second, span: window + margin(window), horizon, replicas }
