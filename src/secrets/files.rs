@@ -7,12 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use zeroize::Zeroizing;
 
-use super::{OVERLAP, POLICY};
+use super::{OVERLAP, POLICY, expiry};
 use crate::lease::{Policy, Source, Want};
 use crate::model::secret::sha256;
 use crate::model::{Clock, Code, Fault, Lifetime, Moment};
-use crate::telemetry::Metrics;
-use crate::telemetry::metrics::Reading;
+use crate::telemetry::metrics::{Reading, SecretMetrics};
 
 /// What is larger is no secret, no certificate and no set of keys.
 const MOST_BYTES: u64 = 256 << 10;
@@ -25,10 +24,9 @@ pub(super) type Make<T> = Box<dyn Fn(&[Text]) -> Result<T, String> + Send + Sync
 
 /// Where the value comes from.
 pub(super) struct Files<T> {
-    name: String,
     paths: Vec<PathBuf>,
     make: Make<T>,
-    metrics: Metrics,
+    metrics: SecretMetrics,
     clock: Clock,
     state: Mutex<State<T>>,
     /// Whether the log knows that the files are bad; one line for each time they turn bad is enough.
@@ -41,15 +39,16 @@ struct State<T> {
     previous: Option<(Arc<T>, Moment)>,
 }
 
-/// A value, and the digest of what it was made of.
+/// A value, the digest of what it was made of, and when that says that it ends, in seconds since 1970.
 pub(super) struct Made<T> {
     pub(super) value: Arc<T>,
     digest: [u8; 32],
+    ends: Option<i64>,
 }
 
 impl<T> Clone for Made<T> {
     fn clone(&self) -> Self {
-        Made { value: Arc::clone(&self.value), digest: self.digest }
+        Made { value: Arc::clone(&self.value), digest: self.digest, ends: self.ends }
     }
 }
 
@@ -60,9 +59,9 @@ impl<T> Made<T> {
 }
 
 impl<T> Files<T> {
-    pub(super) fn new(name: &str, paths: Vec<PathBuf>, make: Make<T>, metrics: Metrics, clock: Clock) -> Files<T> {
+    pub(super) fn new(paths: Vec<PathBuf>, make: Make<T>, metrics: SecretMetrics, clock: Clock) -> Files<T> {
         let state = Mutex::new(State { made: None, previous: None });
-        Files { name: name.to_owned(), paths, make, metrics, clock, state, bad: AtomicBool::new(false) }
+        Files { paths, make, metrics, clock, state, bad: AtomicBool::new(false) }
     }
 
     /// What was replaced, and when.
@@ -78,11 +77,11 @@ impl<T> Files<T> {
         let read = self.try_read().await;
         let was_bad = self.bad.swap(read.is_err(), Ordering::Relaxed);
         read.map_err(|Bad { reading, path, message }| {
-            self.metrics.secret_read(&self.name, reading);
+            self.metrics.read(reading);
             if !was_bad {
-                tracing::warn!(secret = %self.name, path = %path.display(), problem = message, "a secret file cannot be used; what was read before, if anything, stays in use");
+                tracing::warn!(secret = self.metrics.name(), path = %path.display(), problem = message, "a secret file cannot be used; what was read before, if anything, stays in use");
             }
-            Fault::new(Code::CredentialsRejected, format!("{}: {}: {message}", self.name, path.display()))
+            Fault::new(Code::CredentialsRejected, format!("{}: {}: {message}", self.metrics.name(), path.display()))
         })
     }
 
@@ -96,13 +95,13 @@ impl<T> Files<T> {
             // Files that belong together may have been swapped between one reading and the next.
             Err(_) if texts.len() > 1 => {
                 let (digest, texts) = self.texts().await?;
-                (self.make)(&texts).map(|value| (digest, value))
+                (self.make)(&texts).map(|value| (digest, value, expiry::of(&texts)))
             }
-            result => result.map(|value| (digest, value)),
+            result => result.map(|value| (digest, value, expiry::of(&texts))),
         };
         let path = self.paths.first().cloned().unwrap_or_default();
-        let (digest, value) = result.map_err(|message| Bad { reading: Reading::Unusable, path, message })?;
-        Ok(Made { value: Arc::new(value), digest })
+        let (digest, value, ends) = result.map_err(|message| Bad { reading: Reading::Unusable, path, message })?;
+        Ok(Made { value: Arc::new(value), digest, ends })
     }
 
     async fn texts(&self) -> Result<([u8; 32], Vec<Text>), Bad> {
@@ -117,6 +116,12 @@ impl<T> Files<T> {
     }
 }
 
+impl<T> Drop for Files<T> {
+    fn drop(&mut self) {
+        self.metrics.ends(None);
+    }
+}
+
 struct Bad {
     reading: Reading,
     path: PathBuf,
@@ -127,7 +132,11 @@ impl<T: Send + Sync + 'static> Source for Files<T> {
     type Item = Made<T>;
 
     async fn fetch(&self, _: Want) -> Result<(Made<T>, Lifetime), Fault> {
-        Ok((self.read().await?, Lifetime::unbounded(self.clock.now())))
+        let made = self.read().await?;
+        // At each look, not at each change: what a reload has replaced takes its series with it when it goes, and
+        // that may be after its successor came.
+        self.metrics.ends(made.ends);
+        Ok((made, Lifetime::unbounded(self.clock.now())))
     }
 
     fn policy(&self) -> Policy {
@@ -143,8 +152,8 @@ impl<T: Send + Sync + 'static> Source for Files<T> {
         if let Some(old) = old.filter(|old| !old.same_as(new)) {
             state.previous = Some((Arc::clone(&old.value), now));
             drop(state);
-            self.metrics.secret_read(&self.name, Reading::Ok);
-            tracing::info!(secret = %self.name, "a secret has changed; the new one is in use");
+            self.metrics.read(Reading::Ok);
+            tracing::info!(secret = self.metrics.name(), "a secret has changed; the new one is in use");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Secrets from files and variables, leased like everything else: a file is read again every few
 //! seconds, and what cannot be used (missing, empty, half written) leaves the old one in place.
 
+mod expiry;
 mod files;
 
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use crate::lease::{Keeper, Lease, Policy, Rhythm};
 use crate::lifecycle::Tasks;
 use crate::model::{Clock, Code, Fault, Secret};
 use crate::telemetry::Metrics;
-use crate::telemetry::metrics::Reading;
+use crate::telemetry::metrics::{Reading, SecretMetrics};
 use files::Files;
 pub use files::{Text, read_text};
 
@@ -29,8 +30,8 @@ const POLICY: Policy = Policy { min_ttl: Duration::ZERO, asked: Duration::ZERO, 
 /// One secret of the config.
 #[derive(Clone)]
 pub struct SecretLease {
-    name: Arc<str>,
-    metrics: Option<Metrics>,
+    /// None: it is given in a test.
+    metrics: Option<SecretMetrics>,
     kind: Kind,
 }
 
@@ -91,7 +92,7 @@ impl Vault {
                 Kind::File { file, reread: Arc::default() }
             }
         };
-        Ok(SecretLease { name: name.into(), metrics: Some(self.metrics.clone()), kind })
+        Ok(SecretLease { metrics: Some(self.metrics.secret(name)), kind })
     }
 
     /// Opens what `make` makes of these files, all of which belong to the key `name` in the config. `make` says in
@@ -114,7 +115,7 @@ impl Vault {
         paths: Vec<PathBuf>,
         make: impl Fn(&[Text]) -> Result<T, String> + Send + Sync + 'static,
     ) -> Files<T> {
-        Files::new(name, paths, Box::new(make), self.metrics.clone(), self.clock.clone())
+        Files::new(paths, Box::new(make), self.metrics.secret(name), self.clock.clone())
     }
 }
 
@@ -158,7 +159,7 @@ impl SecretLease {
     /// A secret that is given in a test.
     #[cfg(test)]
     pub fn fixed(text: &str) -> SecretLease {
-        SecretLease { name: "fixed".into(), metrics: None, kind: Kind::Fixed(Arc::new(Secret::new(text.into()))) }
+        SecretLease { metrics: None, kind: Kind::Fixed(Arc::new(Secret::new(text.into()))) }
     }
 
     /// The secret as last read. Never waits.
@@ -213,10 +214,12 @@ impl SecretLease {
 
     /// Raises the alarm about a secret that the vendor rejects, while it still takes the one before.
     pub fn rejected(&self) {
-        if let Some(metrics) = &self.metrics {
-            metrics.secret_read(&self.name, Reading::Rejected);
-        }
-        tracing::warn!(secret = %self.name, "the vendor rejects the new secret; the one before still works and stays in use, until the vendor takes the new one");
+        let Some(metrics) = &self.metrics else { return };
+        metrics.read(Reading::Rejected);
+        tracing::warn!(
+            secret = metrics.name(),
+            "the vendor rejects the new secret; the one before still works and stays in use, until the vendor takes the new one"
+        );
     }
 }
 
@@ -245,6 +248,36 @@ mod tests {
         assert!(error.contains("upstreams.a.auth") && error.contains("/nowhere/x"), "{error}");
         let error = vault().open("upstreams.a.auth", &SecretRef::Env("UNSET".into())).await.err().unwrap();
         assert!(error.contains("UNSET"), "{error}");
+    }
+
+    /// What a scrape says of when secrets end.
+    fn ends(vault: &Vault) -> Vec<String> {
+        let text = String::from_utf8(vault.metrics.render()).unwrap();
+        text.lines().filter(|line| line.starts_with("sidemint_secret_expiry")).map(str::to_owned).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_certificate_is_told_for_as_long_as_it_is_in_use() {
+        let [in_2031, in_2046] = [include_str!("testdata/ends-2031.pem"), include_str!("testdata/ends-2046.pem")];
+        let told = |end: &str| [format!(r#"sidemint_secret_expiry_timestamp_seconds{{secret="s"}} {end}"#)];
+        let (vault, file) = (vault(), tempfile::NamedTempFile::new().unwrap());
+        let reference = SecretRef::File(file.path().into());
+        std::fs::write(&file, in_2031).unwrap();
+        let secret = vault.open("s", &reference).await.unwrap();
+        assert_eq!(ends(&vault), told("1924992000"));
+        for (content, is) in [(in_2046, told("2398377600").to_vec()), ("a secret without an end", vec![])] {
+            std::fs::write(&file, content).unwrap();
+            secret.latest().await.unwrap();
+            tokio::time::timeout(POLL, async {
+                while ends(&vault) != is {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await
+            .unwrap();
+        }
+        drop(secret);
+        assert_eq!(ends(&vault), Vec::<String>::new(), "what is not there any more does not end");
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ mod embed;
 mod fleet;
 mod label;
 mod route;
+mod secret;
 mod upstream;
 
 use std::sync::{Arc, OnceLock};
@@ -19,6 +20,7 @@ pub use embed::EmbedMetrics;
 pub use fleet::FleetMetrics;
 pub use label::{CallOutcome, FleetOutcome, Label, LoadRejection, Operation, Outcome, Reading, StatusClass, Warning};
 pub use route::RouteMetrics;
+pub use secret::SecretMetrics;
 pub use upstream::{LoadMetrics, UpstreamMetrics};
 
 /// All families and their registry.
@@ -29,7 +31,7 @@ pub struct Metrics {
     embeds: embed::Families,
     upstreams: upstream::Families,
     routes: route::Families,
-    secret_reloads: IntCounterVec,
+    secrets: secret::Families,
     refused: IntCounterVec,
     fleet: Arc<OnceLock<FleetMetrics>>,
 }
@@ -47,11 +49,7 @@ impl Metrics {
             embeds: embed::Families::register(&make)?,
             upstreams: upstream::Families::register(&make)?,
             routes: route::Families::register(&make)?,
-            secret_reloads: make.counter(
-                "secret_reloads_total",
-                "Readings of secret files that brought something new or failed.",
-                &["secret", "outcome"],
-            )?,
+            secrets: secret::Families::register(&make)?,
             refused: make.counter("refused_requests_total", "Requests that were refused.", &["code"])?,
             fleet: Arc::default(),
             registry: registry.clone(),
@@ -96,9 +94,9 @@ impl Metrics {
         Ok(self.fleet.get_or_init(|| fleet).clone())
     }
 
-    /// Counts a reading of a secret.
-    pub fn secret_read(&self, secret: &str, reading: Reading) {
-        self.secret_reloads.with_label_values(&[secret, reading.as_str()]).inc();
+    /// The handle of one secret. The name is its key in the config.
+    pub fn secret(&self, name: &str) -> SecretMetrics {
+        self.secrets.resolve(name)
     }
 
     /// Counts a refusal.
@@ -161,7 +159,8 @@ mod tests {
         upstream.calls.called(Operation::Mint, CallOutcome::Ok, Duration::from_millis(80));
         upstream.service_token_got(5, 1);
         upstream.loads.started(Duration::ZERO);
-        metrics.secret_read("upstreams.acme.auth", Reading::Ok);
+        metrics.secret("upstreams.acme.auth").read(Reading::Ok);
+        metrics.secret("server.tls").ends(Some(7));
         metrics.refused(crate::model::Code::ForbiddenHost);
         let text = String::from_utf8(metrics.render()).unwrap();
         assert!(!text.contains("sidemint_fleet"), "nothing that is not configured raises an alarm");
@@ -190,6 +189,7 @@ mod tests {
             r#"sidemint_loads_waiting{upstream="acme"} 0"#,
             r#"sidemint_load_wait_seconds_count{upstream="acme"} 1"#,
             r#"sidemint_secret_reloads_total{outcome="ok",secret="upstreams.acme.auth"} 1"#,
+            r#"sidemint_secret_expiry_timestamp_seconds{secret="server.tls"} 7"#,
             r#"sidemint_refused_requests_total{code="forbidden_host"} 1"#,
             "process_open_fds ",
         ] {

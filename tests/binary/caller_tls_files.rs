@@ -89,6 +89,8 @@ fn rank_35_a_new_certificate_is_in_use_within_ten_seconds_and_no_call_fails() {
     assert_eq!(failures, 0);
     assert_eq!(hello(&mut open, &sidecar), Some(200), "what was open goes on");
     assert_eq!(reloads(&sidecar, "ok"), 1.0);
+    let ends = sidecar.metric(r#"sidemint_secret_expiry_timestamp_seconds{secret="server.tls"}"#);
+    assert!(ends > 1.7e9, "when the certificate ends is told, before it has: {ends}");
 }
 
 /// Whom another authority has named is out, and a session from before does not bring him in again.
