@@ -15,24 +15,19 @@ fn part_of_the_fleet_is_cut_off() {
 fn one_two_and_three_of_four_are_cut_off() {
     let fleet = Fleet::start(Plan::of(4, 40));
     let crowd = Crowd::at(&fleet.addresses, 30, &fleet.ledger);
-    let mut times = vec![fleet.ledger.run(ms(2500))];
+    fleet.ledger.run_until_used(40, s(3));
     for (number, way) in [(0, Way::Silent), (1, Way::Broken), (2, Way::Silent)] {
         fleet.links[number].set(way);
         fleet.ledger.event(&format!("link {number} {way:?}"));
         fleet.is(number, false);
-        fleet.ledger.run(ms(1500));
-        times.push(fleet.ledger.run(ms(2500)));
+        fleet.ledger.run_until_used(40, s(3));
     }
     fleet.is(3, true);
     fleet.links(Way::Open);
-    fleet.all_are(true, s(5));
-    fleet.ledger.run(ms(1500));
-    times.push(fleet.ledger.run(s(3)));
+    fleet.all_are(true);
+    fleet.ledger.run_until_used(40, s(3));
     crowd.stop();
     fleet.ledger.holds(40);
-    for time in times {
-        fleet.ledger.uses(40, &time);
-    }
 }
 
 /// Whether one is cut off or was killed for good cannot be told from here: the others leave it its share for as long as
@@ -44,17 +39,13 @@ fn cut_off_for_long() {
     fleet.links[0].set(Way::Silent);
     fleet.ledger.event("link 0 silent");
     fleet.is(0, false);
-    fleet.ledger.run(ms(1500));
-    let apart = fleet.ledger.run(if long() { s(60) } else { s(10) });
+    fleet.ledger.run_until_used(40, if long() { s(60) } else { s(10) });
     fleet.links[0].set(Way::Open);
     fleet.ledger.event("link 0 open");
-    fleet.all_are(true, s(5));
-    fleet.ledger.run(ms(1500));
-    let after = fleet.ledger.run(s(3));
+    fleet.all_are(true);
+    fleet.ledger.run_until_used(40, s(3));
     crowd.stop();
     fleet.ledger.holds(40);
-    fleet.ledger.uses(40, &apart);
-    fleet.ledger.uses(40, &after);
 }
 
 /// Killed for good: its share is away. Another one that listens somewhere else takes its place, and all is as before.
@@ -64,17 +55,15 @@ fn who_was_killed_is_replaced() {
     fleet.ledger.run(s(1));
     fleet.kill(1);
     fleet.ledger.run(ms(1500));
-    let without = fleet.ledger.run(s(6));
+    let begin = fleet.ledger.now();
+    let without = begin..fleet.ledger.run_until_used(20, s(6)).end;
     fleet.replace(1);
-    fleet.ledger.run(ms(1500));
     let other = Crowd::at(&fleet.addresses[1..], 60, &fleet.ledger);
-    let after = fleet.ledger.run(s(4));
+    fleet.ledger.run_until_used(40, s(4));
     crowd.stop();
     other.stop();
     fleet.ledger.holds(40);
     fleet.ledger.holds_in(20, &without);
-    fleet.ledger.uses(20, &without);
-    fleet.ledger.uses(40, &after);
 }
 
 /// One that never had the store, beside one that has.
@@ -88,10 +77,8 @@ fn one_starts_without_the_store() {
     fleet.is(0, false);
     fleet.ledger.run(s(3));
     fleet.links(Way::Open);
-    fleet.all_are(true, s(5));
-    fleet.ledger.run(ms(1500));
-    let together = fleet.ledger.run(s(3));
+    fleet.all_are(true);
+    fleet.ledger.run_until_used(40, s(3));
     crowd.stop();
     fleet.ledger.holds(40);
-    fleet.ledger.uses(40, &together);
 }

@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 
-use crate::stage::{Crowd, Fleet, Kind, Plan, Store, Wish, at_once, ms, s};
+use crate::stage::{Crowd, Fleet, Kind, Plan, Store, Warned, Wish, at_once, s};
 use crate::support::authority::Authority;
 
 #[test]
@@ -26,23 +26,21 @@ fn who_is_kept_out() {
 
 /// All is as it is without a door.
 fn works(fleet: &Fleet) {
-    fleet.all_are(true, s(5));
+    fleet.all_are(true);
     let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
-    let time = fleet.ledger.run(s(3));
+    fleet.ledger.run_until_used(40, s(3));
     crowd.stop();
     fleet.ledger.holds(40);
-    fleet.ledger.uses(40, &time);
 }
 
 /// Each is on its own, and says why in these words.
 fn is_kept_out(fleet: &Fleet, words: &str) {
-    fleet.all_are(false, s(5));
+    fleet.all_are(false);
     let crowd = Crowd::at(&fleet.addresses, 50, &fleet.ledger);
-    let time = fleet.ledger.run(s(3));
+    fleet.ledger.run_until_used(40, s(3));
     crowd.stop();
     fleet.ledger.holds(40);
-    fleet.ledger.uses(40, &time);
-    fleet.warned_once();
+    fleet.warned_once(&Warned::default());
     let warnings = fleet.warnings(0).join("\n");
     assert!(warnings.contains(words), "nothing of {words} in {warnings}");
 }
@@ -98,8 +96,7 @@ fn with_a_wrong_password_and_then_the_right_one() {
     let fleet = Fleet::with(plan, Store::with(Wish { password: Some(PASSWORD), ..Wish::default() }));
     is_kept_out(&fleet, "see fleet.password_file");
     folder.line("password_file", PASSWORD);
-    fleet.all_are(true, s(15));
-    fleet.ledger.run(ms(1500));
+    fleet.all_are(true);
     works(&fleet);
     for number in 0..2 {
         let said = fleet.sidecar(number).process.err.text();

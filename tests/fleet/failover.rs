@@ -40,11 +40,10 @@ fn a_replica_takes_over() {
         fleet.store = replica;
         fleet.ledger.run(s(3));
     }
-    fleet.all_are(true, s(3));
-    let after = fleet.ledger.run(s(3));
+    fleet.all_are(true);
+    fleet.ledger.run_until_used(40, s(3));
     crowd.stop();
     fleet.ledger.holds(40);
-    fleet.ledger.uses(40, &after);
 }
 
 /// The copy is some time behind when it is promoted: it has heard nothing for as long.
@@ -64,10 +63,9 @@ fn a_replica_that_is_behind_takes_over() {
         fleet.store = replica;
         fleet.ledger.run(s(3));
     }
-    let after = fleet.ledger.run(s(3));
+    fleet.ledger.run_until_used(40, s(3));
     crowd.stop();
     fleet.ledger.holds(40);
-    fleet.ledger.uses(40, &after);
 }
 
 /// What is led to a replica that is none any more reads and cannot write: that is no store.
@@ -78,15 +76,12 @@ fn a_replica_is_no_store() {
     let replica = replica_of(&fleet.store);
     fleet.ledger.event("led to a replica");
     lead(&fleet, replica.address());
-    fleet.all_are(false, s(3));
-    let alone = fleet.ledger.run(s(3));
+    fleet.all_go_alone();
+    fleet.ledger.run_until_used(40, s(3));
     fleet.ledger.event("led back");
     lead(&fleet, fleet.store.address());
-    fleet.all_are(true, s(5));
-    fleet.ledger.run(ms(1500));
-    let after = fleet.ledger.run(s(3));
+    fleet.all_are(true);
+    fleet.ledger.run_until_used(40, s(3));
     crowd.stop();
     fleet.ledger.holds(40);
-    fleet.ledger.uses(40, &alone);
-    fleet.ledger.uses(40, &after);
 }

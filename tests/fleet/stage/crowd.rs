@@ -194,15 +194,18 @@ impl Probe {
         Probe { stop, thread: std::thread::spawn(look) }
     }
 
-    /// Renewals never waited: neither for an answer of the store nor for the end of a time given to it.
+    /// Renewals never waited: neither for an answer of the store nor for the end of a time given to it, which is 100 ms
+    /// or more for each of them. When the machine stands still, it is for one of them. Gives how many there were.
     #[track_caller]
-    pub fn never_waited(self) {
+    pub fn never_waited(self) -> usize {
         *self.stop.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.stop.changed.notify_all();
         let mut times = self.thread.join().expect("every renewal is answered");
         times.sort_unstable();
         let (median, longest) = (times.get(times.len() / 2), times.last());
+        let slow = times.iter().filter(|time| **time >= ms(80)).count();
         let said = format!("{} renewals, half of them in {median:?}, the slowest in {longest:?}", times.len());
-        assert!(median.is_some_and(|time| *time < ms(10)) && longest.is_some_and(|time| *time < ms(200)), "{said}");
+        assert!(slow <= 1 + times.len() / 50 && times.len() > 1, "{said}, {slow} as if they waited");
+        times.len()
     }
 }

@@ -1,5 +1,6 @@
 //! Sidecars that share one store.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::ledger::Ledger;
 use super::line::Line;
 use super::link::{Link, Way};
 use super::store::Store;
-use super::{free_port, until, within};
+use super::{free_port, s, until};
 use crate::support::config::Files;
 use crate::support::process::Ended;
 use crate::support::{PATIENCE, Settings, Sidecar, Vendor};
@@ -57,6 +58,13 @@ impl Plan {
             joins: true,
         }
     }
+}
+
+/// How many warnings each sidecar had said at some time.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Warned {
+    pub at: Duration,
+    pub counts: BTreeMap<usize, usize>,
 }
 
 /// A fleet on its stage.
@@ -138,16 +146,23 @@ impl Fleet {
         until(&what, || self.sidecar(number).look("/metrics").text().contains(&wanted))
     }
 
-    /// All that are up say so, after no longer than this.
+    /// Waits until all that are up say so.
     #[track_caller]
-    pub fn all_are(&self, in_fleet: bool, longest: Duration) {
-        let begin = self.ledger.now();
+    pub fn all_are(&self, in_fleet: bool) {
         for number in self.up() {
             self.is(number, in_fleet);
         }
-        let took = self.ledger.now() - begin;
-        assert!(took <= longest, "{took:?} until all said {in_fleet}, {longest:?} are allowed\n{}", self.ledger);
         self.ledger.event(if in_fleet { "all have the fleet" } else { "all are on their own" });
+    }
+
+    /// The store has just gone: all that are up go on alone. 1.85 s after its last answer is what `docs/fleet.md` says; on
+    /// a busy machine it is later, but no matter of waiting for a connection to end.
+    #[track_caller]
+    pub fn all_go_alone(&self) {
+        let begin = self.ledger.now();
+        self.all_are(false);
+        let took = self.ledger.now() - begin;
+        assert!(took <= s(10), "{took:?} until all were on their own\n{}", self.ledger);
     }
 
     /// Sets all links.
@@ -199,13 +214,25 @@ impl Fleet {
         said.lines().filter(|line| line.contains("\"level\":\"WARN\"")).map(str::to_owned).collect()
     }
 
-    /// So far each has said once that it is on its own, and why, and not much more: nobody reads a page of warnings.
+    /// What those that are up have warned of so far.
+    pub fn warned(&self) -> Warned {
+        Warned {
+            at: self.ledger.now(),
+            counts: self.up().map(|number| (number, self.warnings(number).len())).collect(),
+        }
+    }
+
+    /// Since then each has said once that it is on its own, and why unless it had said so before, and not much more:
+    /// nobody reads a page of warnings. Other reasons may follow, one in five seconds.
     #[track_caller]
-    pub fn warned_once(&self) {
+    pub fn warned_once(&self, since: &Warned) {
+        let most = 4 + usize::try_from((self.ledger.now() - since.at).as_secs() / 5).unwrap_or_default();
         for number in self.up() {
-            let all = self.warnings(number);
-            let alone = all.iter().filter(|line| line.contains("keeps to its share")).count();
-            assert!(alone == 1 && (2..=5).contains(&all.len()), "sidecar {number} warns of:\n{}", all.join("\n"));
+            let (all, before) = (self.warnings(number), since.counts.get(&number).copied().unwrap_or_default());
+            let new = &all[before..];
+            let alone = new.iter().filter(|line| line.contains("keeps to its share")).count();
+            let why = all.iter().any(|line| !line.contains("keeps to its share"));
+            assert!(alone == 1 && why && new.len() <= most, "sidecar {number} warns of:\n{}", new.join("\n"));
         }
     }
 
@@ -224,7 +251,7 @@ impl Fleet {
     /// Waits until no start is younger than any window: the limiter is idle.
     pub fn idle(&self) {
         let last = self.ledger.starts().last().map(|start| start.at).unwrap_or_default();
-        within(PATIENCE, "nothing starts", || self.ledger.now() > last + Duration::from_millis(1500));
+        until("nothing starts", || self.ledger.now() > last + Duration::from_millis(1500));
     }
 }
 

@@ -11,7 +11,7 @@ pub mod store;
 mod tests;
 
 pub use crowd::{Crowd, Probe};
-pub use fleet::{Fleet, Plan};
+pub use fleet::{Fleet, Plan, Warned};
 pub use link::Way;
 pub use store::{Kind, Store, Wish};
 
@@ -38,16 +38,10 @@ pub fn long() -> bool {
 
 /// Looks again and again until something is so. Gives the time that it took.
 #[track_caller]
-pub fn until(what: &str, is: impl FnMut() -> bool) -> Duration {
-    within(PATIENCE, what, is)
-}
-
-/// The same, no later than this.
-#[track_caller]
-pub fn within(longest: Duration, what: &str, mut is: impl FnMut() -> bool) -> Duration {
+pub fn until(what: &str, mut is: impl FnMut() -> bool) -> Duration {
     let begin = Instant::now();
     while !is() {
-        assert!(begin.elapsed() < longest, "not within {longest:?}: {what}");
+        assert!(begin.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
         std::thread::park_timeout(ms(10));
     }
     begin.elapsed()

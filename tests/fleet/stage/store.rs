@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::resp::Resp;
-use super::{free_port, ms, s};
+use super::{free_port, ms};
 use crate::support::authority::Issued;
 use crate::support::{PATIENCE, Process, tool};
 
@@ -97,7 +97,7 @@ impl Store {
         let begin = Instant::now();
         while !self.try_command("PING").is_ok_and(|answer| answer == "PONG") {
             let said = out.text() + &err.text();
-            assert!(begin.elapsed() < s(10), "the store does not answer: {said}");
+            assert!(begin.elapsed() < PATIENCE, "the store does not answer: {said}");
             std::thread::park_timeout(ms(10));
         }
     }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::link::Link;
 use super::resp::Resp;
-use super::{Kind, Store, Way, Wish, ms, s, until};
+use super::{Kind, Store, Way, Wish, ms, until};
 
 fn over(link: &Link) -> Resp {
     Resp::to(link.address.port()).expect("a link takes everybody")
@@ -19,7 +19,7 @@ fn a_link_goes_as_it_is_told() {
     link.set(Way::Slow(ms(50)));
     let begin = Instant::now();
     line.command("PING").expect("it is only slow");
-    assert!((ms(100)..s(5)).contains(&begin.elapsed()), "there and back: {:?}", begin.elapsed());
+    assert!(begin.elapsed() >= ms(100), "there and back: {:?}", begin.elapsed());
     link.set(Way::Mute);
     let waits = std::thread::spawn(move || line.command("INCR heard").map(|answer| (line, answer)));
     until("the question is heard", || store.command("GET heard") == "1");
