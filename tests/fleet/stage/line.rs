@@ -1,14 +1,42 @@
 //! A client that costs next to nothing: one connection, one question at a time.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, IoSliceMut, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+use nix::sys::time::TimeSpec;
 
 use crate::support::PATIENCE;
 use crate::support::sidecar::{TOKEN, VALUE};
 
 /// A connection that is kept.
-pub struct Line(BufReader<TcpStream>);
+pub struct Line(BufReader<Stamped>);
+
+/// A connection, and when what was last read from it was here. By the system's word: a busy machine lets a reader wait
+/// for a core, and what it reads came earlier than that.
+struct Stamped {
+    stream: TcpStream,
+    at: Option<Instant>,
+}
+
+impl Read for Stamped {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let mut space = nix::cmsg_space!(TimeSpec);
+        let mut bytes = [IoSliceMut::new(bytes)];
+        let read = recvmsg::<()>(self.stream.as_raw_fd(), &mut bytes, Some(&mut space), MsgFlags::empty())?;
+        let stamp = read.cmsgs()?.find_map(|said| match said {
+            ControlMessageOwned::ScmTimestampns(stamp) => Some(SystemTime::UNIX_EPOCH + Duration::from(stamp)),
+            _ => None,
+        });
+        let now = Instant::now();
+        // It has none for what came before it began to look, which is the first of all.
+        let age = stamp.and_then(|stamp| stamp.elapsed().ok()).unwrap_or_default();
+        self.at = now.checked_sub(age);
+        Ok(read.bytes)
+    }
+}
 
 /// What came back.
 pub struct Answer {
@@ -34,12 +62,13 @@ impl Line {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        Ok(Line(BufReader::new(stream)))
+        setsockopt(&stream, sockopt::ReceiveTimestampns, &true)?;
+        Ok(Line(BufReader::new(Stamped { stream, at: None })))
     }
 
     /// The same connection once more, to shut it.
     pub fn handle(&self) -> io::Result<TcpStream> {
-        self.0.get_ref().try_clone()
+        self.0.get_ref().stream.try_clone()
     }
 
     /// Asks a sidecar for the bare token of a viewer.
@@ -61,9 +90,9 @@ impl Line {
     }
 
     fn say(&mut self, request: &str) -> io::Result<Answer> {
-        self.0.get_mut().write_all(request.as_bytes())?;
+        self.0.get_mut().stream.write_all(request.as_bytes())?;
         let line = self.line()?;
-        let at = Instant::now();
+        let at = self.0.get_ref().at.unwrap_or_else(Instant::now);
         let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
         let (mut length, mut retry_after) = (0, None);
         loop {
