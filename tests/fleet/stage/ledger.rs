@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::{ms, s};
+use super::{ms, pulse, s};
 
 /// So much earlier or later may a start be seen here than it was: this process and the sidecars share the machine with
 /// other work. A limit that does not hold is over it by far more than what begins in this time.
@@ -37,6 +37,7 @@ pub struct Ledger {
 impl Ledger {
     /// Empty, and its clock runs.
     pub fn open() -> Ledger {
+        pulse::begin();
         Ledger { begin: Instant::now(), starts: Mutex::default(), refused: Mutex::default(), events: Mutex::default() }
     }
 
@@ -141,8 +142,14 @@ impl Ledger {
     #[track_caller]
     pub fn holds_in(&self, limit: usize, time: &Range<Duration>) {
         let inside: Vec<Duration> = self.times().into_iter().filter(|at| time.contains(at)).collect();
-        let (most, from) = most_in_any(&inside, s(1) - JITTER);
+        let (most, from) = most_in_each(&inside, |at| self.judged(at));
         assert!(most <= limit, "{most} starts from {from:?} on, {limit} may be\n{self}");
+    }
+
+    /// How much of the second from here on is judged: all but what may have been seen late.
+    fn judged(&self, from: Duration) -> Duration {
+        let at = self.begin + from;
+        (s(1) - JITTER).saturating_sub(pulse::stood_still(&(at - s(1)..at + s(1))))
     }
 
     /// Starts for each second of this time. A full window starts at once, so what counts is how long so many whole
@@ -171,7 +178,7 @@ impl Ledger {
     /// No second holds more than this many starts.
     #[track_caller]
     pub fn holds(&self, limit: usize) {
-        let (most, from) = self.most_in_any(s(1) - JITTER);
+        let (most, from) = most_in_each(&self.times(), |at| self.judged(at));
         let (whole, _) = self.most_in_any(s(1));
         let shortest = self.shortest(limit);
         let said = format!("{whole} in a whole second, one too many in {shortest:?} at the shortest");
@@ -195,9 +202,15 @@ impl Ledger {
 
 /// Half-open windows: one that begins with a start has the most.
 pub fn most_in_any(sorted: &[Duration], window: Duration) -> (usize, Duration) {
+    most_in_each(sorted, |_| window)
+}
+
+/// The same, of windows that are as long as is said of where they begin.
+fn most_in_each(sorted: &[Duration], window: impl Fn(Duration) -> Duration) -> (usize, Duration) {
     let held = |(from, at): (usize, &Duration)| {
         let rest = sorted.get(from..).unwrap_or_default();
-        (rest.partition_point(|other| *other < *at + window), *at)
+        let end = *at + window(*at);
+        (rest.partition_point(|other| *other < end), *at)
     };
     sorted.iter().enumerate().rev().map(held).max_by_key(|(count, _)| *count).unwrap_or_default()
 }

@@ -5,6 +5,7 @@ pub mod fleet;
 pub mod ledger;
 pub mod line;
 pub mod link;
+pub mod pulse;
 pub mod resp;
 pub mod store;
 #[cfg(test)]
