@@ -9,6 +9,9 @@
 mod support;
 
 mod stage;
+// Not in there: tests/monitoring has the stage, too.
+#[path = "stage/tests.rs"]
+mod stage_holds;
 
 mod clocks;
 mod cut_off;

@@ -8,8 +8,6 @@ pub mod link;
 pub mod pulse;
 pub mod resp;
 pub mod store;
-#[cfg(test)]
-mod tests;
 
 pub use crowd::{Crowd, Probe};
 pub use fleet::{Fleet, Plan, Warned};

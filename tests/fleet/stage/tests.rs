@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::link::Link;
-use super::resp::Resp;
-use super::{Kind, Store, Way, Wish, ms, until};
+use crate::stage::link::Link;
+use crate::stage::resp::Resp;
+use crate::stage::{Kind, Store, Way, Wish, ms, until};
 
 fn over(link: &Link) -> Resp {
     Resp::to(link.address.port()).expect("a link takes everybody")
