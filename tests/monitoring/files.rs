@@ -5,14 +5,16 @@ use std::path::Path;
 use std::process::Command;
 
 use super::rules::{CASES, Cases, RULES, Rules, read};
-use super::support::{outcome, tool};
+use super::stage::s;
+use super::support::{Process, tool};
 
 const PAGE: &str = "docs/alerts.md";
 
 fn promtool(arguments: &[&str]) {
     let mut command = Command::new(tool("SIDEMINT_TEST_PROMTOOL"));
     command.args(arguments);
-    let ended = outcome(command);
+    // The cases are 44 small databases, and the machine has other things to do.
+    let ended = Process::spawn(command).end(s(120));
     assert_eq!(ended.code, Some(0), "{arguments:?}: {}{}", ended.out, ended.err);
 }
 

@@ -51,7 +51,7 @@ fn pieces(expression: &str) -> Vec<(Kind, &str)> {
 }
 
 fn is_of_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_' || c == ':' || c == '$'
+    c.is_ascii_alphanumeric() || c == '_' || c == ':'
 }
 
 fn run(text: &str, is: impl Fn(char) -> bool) -> usize {
