@@ -7,10 +7,11 @@ use super::load::{Load, ask, token};
 use super::stage::Store;
 use super::support::bold_bi::VIEWER;
 use super::support::config::Files;
-use super::support::power_bi::secured;
+use super::support::credentials::Certificate;
+use super::support::power_bi::{secured, tenant};
 use super::support::sidecar::PROOF;
 use super::support::{Settings, Sidecar, Vendor};
-use sidemint::emulator::{Fault, PowerBiSettings};
+use sidemint::emulator::{EntraSettings, Fault, PowerBiSettings};
 
 const LOG: &str = "level: info, audit: false";
 
@@ -31,10 +32,17 @@ pub fn plain(vendor: &Vendor, upstream: &str, more: &str) -> Sidecar {
     Sidecar::with(vendor, &settings).ready()
 }
 
+/// Such a vendor, who knows this app.
+pub fn brief_vendor_of(app: &Certificate) -> Vendor {
+    let vendor = tenant(EntraSettings { certificates: vec![app.public.clone()], ..EntraSettings::default() });
+    vendor.set_token_life(LIFE);
+    vendor
+}
+
 /// All kinds of upstreams, a route, a fleet. The secret of Bold BI is in the file `bold`.
-pub fn everything(vendor: &Vendor, store: &Store) -> Sidecar {
+pub fn everything(vendor: &Vendor, app: &Certificate, store: &Store) -> Sidecar {
     let files = Files::new(vendor, &Settings::default());
-    files.write("entra", &vendor.entra().client_secret);
+    files.write("certificate", &format!("{}{}", app.public, app.private));
     files.write("bold", &vendor.boldbi().embed_secret);
     let (databricks, entra, url) = (vendor.databricks(), vendor.entra(), vendor.url());
     let board = &vendor.boldbi().dashboards.first().expect("there is a dashboard").id;
@@ -55,7 +63,7 @@ upstreams:
     authority: {url}
     api_url: {url}
     app_url: {url}
-    auth: {{client_id: {}, client_secret_file: FOLDER/entra}}
+    auth: {{client_id: {}, certificate_file: FOLDER/certificate}}
   bold: {{kind: boldbi, url: {url}/bi, site: site1, auth: {{embed_secret_file: FOLDER/bold}}}}
 embeds:
   sales: {{upstream: acme, dashboard_id: {}}}

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use sidemint::emulator::Fault;
 
-use super::cast::{brief_vendor, crowd, everything, plain};
+use super::cast::{brief_vendor, brief_vendor_of, crowd, everything, plain};
 use super::dashboard::{Dashboard, Target};
 use super::families::{Families, family};
 use super::load::Load;
@@ -21,6 +21,7 @@ use super::promql::{answering, labels, selectors};
 use super::rules::Rules;
 use super::stage::ledger::Ledger;
 use super::stage::{Crowd, Store, at_once, s, within};
+use super::support::credentials::certificate;
 use super::support::{Sidecar, Vendor};
 
 const HURRY: u64 = 100;
@@ -106,8 +107,9 @@ fn alone<'a>(firing: &'a [Firing], name: &str) -> Option<&'a Firing> {
 #[test]
 fn every_expression_answers_and_every_metric_is_used() {
     // Its service tokens are renewed while we look.
-    let (vendor, store) = (brief_vendor(), Store::start());
-    let sidecar = everything(&vendor, &store);
+    let (app, store) = (certificate(), Store::start());
+    let vendor = brief_vendor_of(&app);
+    let sidecar = everything(&vendor, &app, &store);
     let _crowd = crowd(sidecar.listen);
     // What is there only once something went wrong with a secret.
     sidecar.files.write("bold", "");

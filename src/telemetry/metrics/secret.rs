@@ -5,7 +5,7 @@ use std::sync::Arc;
 use prometheus::{Error, IntCounterVec, IntGaugeVec};
 
 use super::Maker;
-use super::label::{Label as _, Reading};
+use super::label::{Counters, Reading};
 
 #[derive(Clone)]
 pub(super) struct Families {
@@ -30,7 +30,9 @@ impl Families {
     }
 
     pub(super) fn resolve(&self, name: &str) -> SecretMetrics {
-        SecretMetrics(Arc::new(Secret { name: name.to_owned(), families: self.clone() }))
+        // From zero on: what begins with one is no increase to Prometheus.
+        let reloads = Counters::resolve::<Reading>(&self.reloads, &[name]);
+        SecretMetrics(Arc::new(Secret { name: name.to_owned(), reloads, expiry: self.expiry.clone() }))
     }
 }
 
@@ -40,7 +42,8 @@ pub struct SecretMetrics(Arc<Secret>);
 
 struct Secret {
     name: String,
-    families: Families,
+    reloads: Counters,
+    expiry: IntGaugeVec,
 }
 
 impl SecretMetrics {
@@ -51,12 +54,12 @@ impl SecretMetrics {
 
     /// Counts a reading.
     pub fn read(&self, reading: Reading) {
-        self.0.families.reloads.with_label_values(&[self.name(), reading.as_str()]).inc();
+        self.0.reloads.inc(reading);
     }
 
     /// Tells when it ends, in seconds since 1970. `None` where it does not say, or is used no longer.
     pub fn ends(&self, at: Option<i64>) {
-        let expiry = &self.0.families.expiry;
+        let expiry = &self.0.expiry;
         match at {
             Some(at) => expiry.with_label_values(&[self.name()]).set(at),
             // There need not be one.

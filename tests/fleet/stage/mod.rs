@@ -37,10 +37,16 @@ pub fn long() -> bool {
 
 /// Looks again and again until something is so. Gives the time that it took.
 #[track_caller]
-pub fn until(what: &str, mut is: impl FnMut() -> bool) -> Duration {
+pub fn until(what: &str, is: impl FnMut() -> bool) -> Duration {
+    within(PATIENCE, what, is)
+}
+
+/// The same, where it may take another time before a test gives it up.
+#[track_caller]
+pub fn within(longest: Duration, what: &str, mut is: impl FnMut() -> bool) -> Duration {
     let begin = Instant::now();
     while !is() {
-        assert!(begin.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        assert!(begin.elapsed() < longest, "not within {longest:?}: {what}");
         std::thread::park_timeout(ms(10));
     }
     begin.elapsed()
