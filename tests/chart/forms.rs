@@ -1,0 +1,197 @@
+//! Native, plain and gateway: which one when, and what each has and has not.
+
+use serde_json::{Value, json};
+
+use super::documents::{Pod, kind, list, pods, split, text, variables};
+use super::renders::{app, app_with, below, changed, render, with};
+use super::tools::{HELMS, Helm, good, said, write};
+
+fn through_app(values: &Value, kubernetes: &str) -> std::process::Output {
+    Helm::Four.template(&app(), &write("values.json", &below("sidemint", values).to_string()), kubernetes)
+}
+
+fn app_documents(values: &Value, kubernetes: &str) -> Vec<Value> {
+    split(&good(&through_app(values, kubernetes), "helm template"))
+}
+
+fn form_of(pod: &Pod<'_>) -> &'static str {
+    let has = |pointer| list(pod.spec, pointer).iter().any(|container| container["name"] == "sidemint");
+    match (has("/initContainers"), has("/containers")) {
+        (true, false) => "native",
+        (false, true) => "plain",
+        both => panic!("init and plain containers: {both:?}"),
+    }
+}
+
+#[test]
+fn the_form_follows_kubernetes_unless_it_is_given() {
+    for (kubernetes, native, form) in [
+        ("1.25.0", json!("auto"), "plain"),
+        ("1.28.15", json!("auto"), "plain"),
+        ("1.29.0", json!("auto"), "native"),
+        // What a distributor appends is no pre-release.
+        ("1.29.3-gke.1282000", json!("auto"), "native"),
+        ("1.37.0", json!("auto"), "native"),
+        ("1.31.0", json!(true), "native"),
+        ("1.31.0", json!("true"), "native"),
+        ("1.31.0", json!(false), "plain"),
+        ("1.31.0", json!("false"), "plain"),
+    ] {
+        let values = changed("sidecar-native", |values| values["sidecar"] = json!({"native": native}));
+        for pod in pods(&app_documents(&values, kubernetes)) {
+            assert_eq!(form_of(&pod), form, "{kubernetes}, native: {native}: {}", pod.owner);
+        }
+    }
+    let values = changed("sidecar-native", |values| values["sidecar"] = json!({"native": true}));
+    let refused = through_app(&values, "1.28.0");
+    assert!(!refused.status.success() && said(&refused).contains("has no native sidecars"), "{}", said(&refused));
+}
+
+#[test]
+fn a_native_sidecar_restarts_gates_the_start_and_has_no_hooks() {
+    let render = render("app-sidecar-native", "1.31");
+    for pod in pods(&render.documents) {
+        let sidecar = pod.sidecar().expect("a sidecar");
+        assert_eq!(sidecar["restartPolicy"], "Always");
+        assert_eq!(sidecar["startupProbe"]["httpGet"], json!({"path": "/startupz", "port": "sidemint-admin"}));
+        assert_eq!(sidecar["livenessProbe"]["httpGet"], json!({"path": "/livez", "port": "sidemint-admin"}));
+        assert!(sidecar["readinessProbe"].is_null() && sidecar["lifecycle"].is_null());
+        assert!(variables(sidecar).contains(&("SIDEMINT_LISTEN", "127.0.0.1:8190")), "{sidecar}");
+        assert!(list(sidecar, "/ports").iter().all(|port| port["name"] == "sidemint-admin"));
+    }
+}
+
+/// `restartPolicy` is a field of init containers, and `sleep` one of Kubernetes 1.30.
+#[test]
+fn a_plain_sidecar_outlives_the_app_where_kubernetes_can() {
+    for (kubernetes, hook) in [("1.28", Value::Null), ("1.31", json!({"preStop": {"sleep": {"seconds": 20}}}))] {
+        for pod in pods(&render("app-sidecar-plain", kubernetes).documents) {
+            let sidecar = pod.sidecar().expect("a sidecar");
+            assert_eq!(sidecar["lifecycle"], hook, "{kubernetes}");
+            assert!(sidecar["restartPolicy"].is_null());
+        }
+    }
+    let values = changed("sidecar-plain", |values| values["sidecar"]["preStopSleepSeconds"] = json!(0));
+    let documents = app_documents(&values, "1.31");
+    assert!(pods(&documents)[0].sidecar().expect("a sidecar")["lifecycle"].is_null());
+}
+
+#[test]
+fn the_app_is_told_where_it_is_and_given_what_to_show() {
+    let find = |case: &str| {
+        let pods = pods(&render(case, "1.31").documents);
+        list(pods[0].spec, "/containers").iter().find(|c| c["name"] == "portal").expect("the app").clone()
+    };
+    let plain = find("app-sidecar-plain");
+    assert_eq!(
+        variables(&plain),
+        [
+            ("SIDEMINT_URL", "http://127.0.0.1:9190"),
+            ("SIDEMINT_ADMIN_LISTEN", "127.0.0.1:9191"),
+            ("SIDEMINT_CALLER_TOKEN_FILE", "/var/run/secrets/sidemint-caller/token"),
+        ]
+    );
+    assert_eq!(plain["volumeMounts"][0]["mountPath"], "/var/run/secrets/sidemint-caller");
+    let socket = find("app-sidecar-socket");
+    assert_eq!(variables(&socket)[0], ("SIDEMINT_SOCKET", "/run/sidemint/api.sock"));
+    // Who can write to the folder can put another socket in its place.
+    assert_eq!(socket["volumeMounts"], json!([{"mountPath": "/run/sidemint", "name": "sidemint-socket", "readOnly": true}]));
+    let native = find("app-sidecar-native");
+    assert!(native["volumeMounts"].is_null(), "the app sees none of the sidecar's secrets: {native}");
+}
+
+#[test]
+fn a_socket_is_in_a_memory_volume_and_open_to_the_pods_group() {
+    let pods = pods(&render("app-sidecar-socket", "1.31").documents);
+    let volume = list(pods[0].spec, "/volumes").iter().find(|volume| volume["name"] == "sidemint-socket");
+    assert_eq!(volume.expect("a volume")["emptyDir"], json!({"medium": "Memory", "sizeLimit": "1Mi"}));
+    assert_eq!(pods[0].spec["securityContext"]["fsGroup"], 65532);
+    let sidecar = pods[0].sidecar().expect("a sidecar");
+    assert!(variables(sidecar).contains(&("SIDEMINT_LISTEN", "unix:/run/sidemint/api.sock")));
+    assert_eq!(sidecar["readinessProbe"]["httpGet"]["path"], "/readyz", "it was asked for");
+}
+
+/// A token port is never open to the network without TLS or a secret.
+#[test]
+fn only_a_gateway_listens_beyond_its_pod() {
+    for render in super::renders::of_helm_4() {
+        for pod in pods(&render.documents) {
+            let Some(sidecar) = pod.sidecar() else { continue };
+            let listen = variables(sidecar).into_iter().find(|(name, _)| *name == "SIDEMINT_LISTEN").expect("one").1;
+            let local = listen.starts_with("127.0.0.1:") || listen.starts_with("unix:/");
+            assert_eq!(local, render.case.name.starts_with("app-"), "{}: {listen}", render.about());
+        }
+    }
+}
+
+#[test]
+fn a_gateway_drains_before_it_is_killed_and_goes_on_through_a_rollout() {
+    let documents = &render("gateway-caller", "1.31").documents;
+    let deployment = kind(documents, "Deployment")[0];
+    let spec = &deployment["spec"]["template"]["spec"];
+    // 90 s of drain, 5 s of preStop, 5 s to end.
+    assert_eq!(spec["terminationGracePeriodSeconds"], 100);
+    assert_eq!(spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"], 5);
+    assert_eq!(spec["enableServiceLinks"], false);
+    assert_eq!(deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"], 0);
+    assert_eq!(spec["containers"][0]["readinessProbe"]["httpGet"]["path"], "/readyz");
+    let spread = list(spec, "/topologySpreadConstraints");
+    assert_eq!(spread.len(), 2);
+    assert_eq!(spread[0]["labelSelector"]["matchLabels"], deployment["spec"]["selector"]["matchLabels"]);
+    let old = &render("gateway-caller", "1.28").documents;
+    assert!(kind(old, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["lifecycle"].is_null());
+}
+
+#[test]
+fn a_budget_and_a_scaler_are_there_when_they_make_sense() {
+    let count = |values: &Value, of: &str| kind(&with(values), of).len();
+    assert_eq!(count(&changed("gateway-caller", |_| ()), "PodDisruptionBudget"), 0, "one replica");
+    let two = changed("gateway-caller", |values| values["gateway"] = json!({"replicas": 2}));
+    assert_eq!((count(&two, "PodDisruptionBudget"), count(&two, "HorizontalPodAutoscaler")), (1, 0));
+    let scaled = with(&changed("gateway-tls", |_| ()));
+    assert_eq!(kind(&scaled, "PodDisruptionBudget")[0]["spec"]["minAvailable"], "50%");
+    assert!(kind(&scaled, "PodDisruptionBudget")[0]["spec"]["maxUnavailable"].is_null());
+    assert!(kind(&scaled, "Deployment")[0]["spec"]["replicas"].is_null(), "two would pull at it");
+}
+
+#[test]
+fn a_policy_lets_in_whom_it_names_and_out_to_what_is_needed() {
+    let documents = &render("gateway-tls", "1.31").documents;
+    let policy = &kind(documents, "NetworkPolicy")[0]["spec"];
+    assert_eq!(policy["ingress"][0]["ports"][0]["port"], "sidemint-api");
+    assert_eq!(policy["ingress"][0]["from"][0]["podSelector"]["matchLabels"]["app"], "portal");
+    assert_eq!(policy["ingress"][1]["ports"][0]["port"], "sidemint-admin");
+    // Beside Prometheus the pod of `helm test`.
+    let test = &kind(documents, "Pod")[0]["metadata"]["labels"];
+    let peer = &policy["ingress"][1]["from"][1]["podSelector"]["matchLabels"];
+    assert!(peer.as_object().expect("labels").iter().all(|(name, value)| test.get(name) == Some(value)), "{peer}");
+    let out: Vec<i64> = list(policy, "/egress").iter().flat_map(|rule| list(rule, "/ports")).filter_map(|p| p["port"].as_i64()).collect();
+    assert_eq!(out, [53, 53, 443, 6380]);
+    let plain = kind(&render("gateway-fleet", "1.31").documents, "NetworkPolicy")[0];
+    assert_eq!(plain["spec"]["egress"][2]["ports"][0]["port"], 6379, "redis://host/0 has the usual port");
+}
+
+#[test]
+fn values_are_found_under_the_alias_or_the_name_and_nowhere_else() {
+    let values = changed("sidecar-native", |_| ());
+    let named = app_with("named", |chart| chart.replace("    alias: sidemint\n", ""));
+    for helm in HELMS {
+        let render = |key: &str| {
+            helm.template(&named, &write("values.json", &below(key, &values).to_string()), "1.31")
+        };
+        let documents = split(&good(&render("sidemint-sidecar"), "under the library's name"));
+        let aliased = &super::renders::render("app-sidecar-native", "1.31").documents;
+        assert_eq!(&documents, aliased, "{helm:?}");
+        let lost = render("sidemint");
+        assert!(said(&lost).contains("lack their defaults"), "{}", said(&lost));
+    }
+}
+
+/// Without a name of its own for each, two charts of one release would share a config.
+#[test]
+fn names_tell_charts_of_one_release_apart() {
+    let name = |case: &str| text(kind(&render(case, "1.31").documents, "ConfigMap")[0], "/metadata/name").to_owned();
+    assert_eq!(name("app-sidecar-native"), "rel-portal-sidemint");
+    assert_eq!(name("sidecar-native"), "rel-sidemint");
+    assert_eq!(name("gateway-full"), "dashboards-tokens");
+}
