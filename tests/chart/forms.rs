@@ -95,7 +95,10 @@ fn the_app_is_told_where_it_is_and_given_what_to_show() {
     let socket = find("app-sidecar-socket");
     assert_eq!(variables(&socket)[0], ("SIDEMINT_SOCKET", "/run/sidemint/api.sock"));
     // Who can write to the folder can put another socket in its place.
-    assert_eq!(socket["volumeMounts"], json!([{"mountPath": "/run/sidemint", "name": "sidemint-socket", "readOnly": true}]));
+    assert_eq!(
+        socket["volumeMounts"],
+        json!([{"mountPath": "/run/sidemint", "name": "sidemint-socket", "readOnly": true}])
+    );
     let native = find("app-sidecar-native");
     assert!(native["volumeMounts"].is_null(), "the app sees none of the sidecar's secrets: {native}");
 }
@@ -165,7 +168,11 @@ fn a_policy_lets_in_whom_it_names_and_out_to_what_is_needed() {
     let test = &kind(documents, "Pod")[0]["metadata"]["labels"];
     let peer = &policy["ingress"][1]["from"][1]["podSelector"]["matchLabels"];
     assert!(peer.as_object().expect("labels").iter().all(|(name, value)| test.get(name) == Some(value)), "{peer}");
-    let out: Vec<i64> = list(policy, "/egress").iter().flat_map(|rule| list(rule, "/ports")).filter_map(|p| p["port"].as_i64()).collect();
+    let out: Vec<i64> = list(policy, "/egress")
+        .iter()
+        .flat_map(|rule| list(rule, "/ports"))
+        .filter_map(|p| p["port"].as_i64())
+        .collect();
     assert_eq!(out, [53, 53, 443, 6380]);
     let plain = kind(&render("gateway-fleet", "1.31").documents, "NetworkPolicy")[0];
     assert_eq!(plain["spec"]["egress"][2]["ports"][0]["port"], 6379, "redis://host/0 has the usual port");
@@ -176,9 +183,7 @@ fn values_are_found_under_the_alias_or_the_name_and_nowhere_else() {
     let values = changed("sidecar-native", |_| ());
     let named = app_with("named", |chart| chart.replace("    alias: sidemint\n", ""));
     for helm in HELMS {
-        let render = |key: &str| {
-            helm.template(&named, &write("values.json", &below(key, &values).to_string()), "1.31")
-        };
+        let render = |key: &str| helm.template(&named, &write("values.json", &below(key, &values).to_string()), "1.31");
         let documents = split(&good(&render("sidemint-sidecar"), "under the library's name"));
         let aliased = &super::renders::render("app-sidecar-native", "1.31").documents;
         assert_eq!(&documents, aliased, "{helm:?}");

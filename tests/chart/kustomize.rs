@@ -17,11 +17,11 @@ const FOLDERS: [&str; 2] = ["deploy/kubernetes/base", "tests/chart/kustomize"];
 fn what_kustomize_builds_is_valid_and_restricted() {
     for folder in FOLDERS {
         let documents = built(folder);
-        let item = |version: &'static str| {
-            move |document: &Value| json!({"about": folder, "version": version, "document": document})
-        };
-        let wanted: Vec<Value> =
-            ["1.29", "1.37"].iter().flat_map(|version| documents.iter().map(item(version)).collect::<Vec<_>>()).collect();
+        let item = |version: &'static str| move |document: &Value| json!({"about": folder, "version": version, "document": document});
+        let wanted: Vec<Value> = ["1.29", "1.37"]
+            .iter()
+            .flat_map(|version| documents.iter().map(item(version)).collect::<Vec<_>>())
+            .collect();
         assert_eq!(complaints(&wanted), Vec::<String>::new());
         let pods = pods(&documents);
         assert_eq!(pods.len(), 1, "{folder}");
@@ -38,10 +38,13 @@ fn the_sidecar_is_that_of_the_chart() {
         let pods = pods(&documents);
         let sidecar = pods[0].sidecar().expect("a sidecar");
         assert_eq!(list(pods[0].spec, "/initContainers")[0]["name"], "sidemint", "before all that need tokens");
-        for key in ["restartPolicy", "args", "env", "ports", "startupProbe", "livenessProbe", "resources", "securityContext"] {
+        for key in
+            ["restartPolicy", "args", "env", "ports", "startupProbe", "livenessProbe", "resources", "securityContext"]
+        {
             assert_eq!(sidecar[key], of_chart[key], "{folder}: {key}");
         }
-        let app = list(pods[0].spec, "/containers").iter().find(|container| container["name"] == "app").expect("the app");
+        let app =
+            list(pods[0].spec, "/containers").iter().find(|container| container["name"] == "app").expect("the app");
         assert_eq!(variables(app)[0], ("SIDEMINT_URL", "http://127.0.0.1:8190"), "{folder}");
     }
 }

@@ -30,7 +30,7 @@ fn with_files() -> PathBuf {
     copy(&chart(), &folder);
     std::fs::create_dir_all(folder.join("files")).expect("a folder");
     let rules = "groups:\n- name: a\n  rules:\n  - {alert: One, expr: 'x > 1', labels: {severity: page}, annotations: {summary: '{{ $labels.x }}'}}\n\
-                 - name: b\n  rules:\n  - {alert: Two, expr: y}\n  - {record: r, expr: z}\n";
+                 - name: b\n  rules:\n  - {alert: Two, expr: up}\n  - {record: r, expr: up}\n";
     std::fs::write(folder.join("files/alerts.yaml"), rules).expect("a file");
     std::fs::write(folder.join("files/dashboard.json"), "{\n  \"title\": \"{{job}}\"\n}\n").expect("a file");
     folder
@@ -51,7 +51,7 @@ fn alerts_and_the_dashboard_are_those_of_the_files() {
         assert_eq!(complaints(std::slice::from_ref(rule)), Vec::<String>::new());
         assert_eq!(rule["metadata"]["labels"]["release"], "prometheus");
         // A group that has nothing left would be refused by Prometheus.
-        let rules = json!([{"alert": "Two", "expr": "y"}, {"record": "r", "expr": "z"}]);
+        let rules = json!([{"alert": "Two", "expr": "up"}, {"record": "r", "expr": "up"}]);
         assert_eq!(rule["spec"]["groups"], json!([{"name": "b", "rules": rules}]), "{helm:?}");
         let none = json!({"prometheusRule": {"enabled": true, "disabled": ["One", "Two", "r"]}});
         let none = helm.template(&folder, &write("values.json", &none.to_string()), "1.31");
@@ -60,7 +60,11 @@ fn alerts_and_the_dashboard_are_those_of_the_files() {
         let board = board.expect("a dashboard");
         assert_eq!(board["metadata"]["labels"]["grafana_dashboard"], "1");
         assert_eq!(board["metadata"]["namespace"], "grafana");
-        assert_eq!(yaml(text(board, "/data/sidemint.json")), json!({"title": "{{job}}"}), "nothing is read as a template");
+        assert_eq!(
+            yaml(text(board, "/data/sidemint.json")),
+            json!({"title": "{{job}}"}),
+            "nothing is read as a template"
+        );
     }
 }
 

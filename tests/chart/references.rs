@@ -58,7 +58,8 @@ fn ports(container: &Value) -> Vec<String> {
             wrong.push(format!("{probe} goes to port {port}"));
         }
     }
-    let number = |name: &str| ports.iter().find(|port| port["name"] == name).map(|port| port["containerPort"].to_string());
+    let number =
+        |name: &str| ports.iter().find(|port| port["name"] == name).map(|port| port["containerPort"].to_string());
     let listens = |variable: &str| {
         let value = variables(container).into_iter().find(|(name, _)| *name == variable)?.1;
         Some(value.rsplit_once(':')?.1.to_owned())
@@ -75,7 +76,8 @@ fn ports(container: &Value) -> Vec<String> {
 fn between(render: &Render) -> Vec<String> {
     let documents = &render.documents;
     let pods = pods(documents);
-    let mut wrong = doubles(&documents.iter().map(title).collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>());
+    let mut wrong =
+        doubles(&documents.iter().map(title).collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>());
     let selects = |labels: &Value| {
         let labels = labels.as_object().cloned().unwrap_or_default();
         !labels.is_empty() && pods.iter().any(|pod| labels.iter().all(|(name, value)| pod.has_label(name, value)))
@@ -83,7 +85,8 @@ fn between(render: &Render) -> Vec<String> {
     for service in kind(documents, "Service") {
         let port = text(service, "/spec/ports/0/targetPort");
         let has = |container: &&Value| names(list(container, "/ports"), "name").contains(&port);
-        let found = selects(&service["spec"]["selector"]) && pods.iter().any(|pod| pod.sidecar().as_ref().is_some_and(has));
+        let found =
+            selects(&service["spec"]["selector"]) && pods.iter().any(|pod| pod.sidecar().as_ref().is_some_and(has));
         wrong.extend((!found).then(|| format!("{} finds no pod with {port}", title(service))));
     }
     for (kind_of, pointer) in [
@@ -120,7 +123,9 @@ fn monitors(render: &Render, selects: &impl Fn(&Value) -> bool) -> Vec<String> {
     for monitor in kind(documents, "ServiceMonitor") {
         let labels = monitor["spec"]["selector"]["matchLabels"].as_object().cloned().unwrap_or_default();
         let port = text(monitor, "/spec/endpoints/0/port");
-        let fits = |service: &&&Value| labels.iter().all(|(name, value)| service["metadata"]["labels"].get(name) == Some(value));
+        let fits = |service: &&&Value| {
+            labels.iter().all(|(name, value)| service["metadata"]["labels"].get(name) == Some(value))
+        };
         let services = kind(documents, "Service");
         let found: Vec<_> = services.iter().filter(fits).collect();
         let good = found.len() == 1 && found[0]["spec"]["ports"][0]["name"] == port;

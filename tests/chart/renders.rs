@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 
 use super::documents::split;
-use super::tools::{HELMS, Helm, copy, each, good, output, path, scratch, write, yaml};
+use super::tools::{HELMS, Helm, copy, each, good, output, path, said, scratch, write, yaml};
 
 /// The last version without native sidecars; one in between; the newest that has schemas.
 pub const KUBERNETES: [&str; 3] = ["1.28", "1.31", "1.37"];
@@ -65,8 +65,10 @@ pub fn below(key: &str, values: &Value) -> Value {
 
 pub fn cases() -> Vec<Case> {
     let folder = path("helm/sidemint/ci");
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(&folder).expect("the folder of values").map(|entry| entry.expect("an entry").path()).collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .expect("the folder of values")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     files.sort();
     let mut cases = Vec::new();
     for values in files {
@@ -84,22 +86,28 @@ pub fn cases() -> Vec<Case> {
 
 /// All cases by all versions of everything.
 pub fn renders() -> &'static [Render] {
-    static RENDERS: OnceLock<Vec<Render>> = OnceLock::new();
-    RENDERS.get_or_init(|| {
+    // A failure is kept, too: each test would render everything again.
+    static RENDERS: OnceLock<Result<Vec<Render>, String>> = OnceLock::new();
+    let all = RENDERS.get_or_init(|| {
         let mut wanted = Vec::new();
         for case in cases() {
             wanted.extend(KUBERNETES.iter().flat_map(|k| HELMS.map(|helm| (case.clone(), *k, helm))));
         }
         each(&wanted, |(case, kubernetes, helm)| {
             let output = helm.template(&case.chart, &case.values, kubernetes);
-            let text = good(&output, &format!("{} with Helm {helm:?} for Kubernetes {kubernetes}", case.name));
+            if !output.status.success() {
+                return Err(format!("{} with Helm {helm:?} for Kubernetes {kubernetes}: {}", case.name, said(&output)));
+            }
+            let text = String::from_utf8_lossy(&output.stdout);
             // The two differ in empty lines between documents.
             let text = text.replace("\n\n---\n", "\n---\n").replace("\n\n---\n", "\n---\n");
             let documents = split(&text);
-            assert!(!documents.is_empty(), "{} renders nothing", case.name);
-            Render { case: case.clone(), kubernetes, helm: *helm, text, documents }
+            Ok(Render { case: case.clone(), kubernetes, helm: *helm, text, documents })
         })
-    })
+        .into_iter()
+        .collect()
+    });
+    all.as_ref().unwrap_or_else(|failure| panic!("{failure}"))
 }
 
 /// Those of one Helm: what both render is the same, and a test of its own.

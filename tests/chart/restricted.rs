@@ -7,16 +7,8 @@ use super::documents::{Pod, list, pods, text};
 use super::renders::of_helm_4;
 
 /// Volumes that "restricted" allows.
-const VOLUMES: [&str; 8] = [
-    "configMap",
-    "csi",
-    "downwardAPI",
-    "emptyDir",
-    "ephemeral",
-    "persistentVolumeClaim",
-    "projected",
-    "secret",
-];
+const VOLUMES: [&str; 8] =
+    ["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"];
 
 /// What breaks the standard, and what this project asks for beside it of its own containers.
 pub fn breaches(pod: &Pod<'_>) -> Vec<String> {
@@ -47,7 +39,10 @@ fn container_breaches(pod: &Pod<'_>, container: &Value) -> Vec<String> {
         ("is privileged", own["privileged"].is_null() || own["privileged"] == false),
         ("runAsNonRoot is not true", either("/runAsNonRoot") == true),
         ("runs as root", either("/runAsUser") != 0),
-        ("no seccomp profile", ["RuntimeDefault", "Localhost"].iter().any(|kind| either("/seccompProfile/type") == *kind)),
+        (
+            "no seccomp profile",
+            ["RuntimeDefault", "Localhost"].iter().any(|kind| either("/seccompProfile/type") == *kind),
+        ),
         ("has a hostPort", list(container, "/ports").iter().all(|port| port["hostPort"].is_null())),
         ("has a procMount", own["procMount"].is_null()),
     ];

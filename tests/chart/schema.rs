@@ -141,7 +141,6 @@ const BAD: &[(&str, &str)] = &[
     ("/config/embeds/sales/upstreem", "acme"),
     ("/config/embeds/sales/min_ttl", "10"),
     ("/config/fleet", "{redis_url: redis://r, replicas: 2, password: literal}"),
-    ("/config/fleet", "{replicas: 2}"),
     ("/config/routes", "{r: {upstream: acme, target: https://x, alow: []}}"),
     ("/config/viewers", "{id_privacy: none}"),
     ("/image/repository", "registry.example.com/sidemint:1"),

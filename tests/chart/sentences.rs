@@ -16,26 +16,48 @@ const fn refused(case: &'static str, change: fn(&mut Value), says: &'static str)
 }
 
 const OF_BOTH: [Refused; 12] = [
-    refused("sidecar-native", |v| v["config"] = json!({}), "there is nothing to run"),
+    refused("sidecar-native", |v| v["config"] = json!({"log": {"level": "debug"}}), "there is nothing to run"),
     refused("sidecar-native", |v| v["existingConfigMap"] = json!("mine"), "config and existingConfigMap are both set"),
-    refused("sidecar-native", |v| v["config"]["server"] = json!({"listen": "0.0.0.0:1"}), "config.server.listen is not used"),
-    refused("sidecar-native", |v| v["config"]["admin"] = json!({"listen": "0.0.0.0:1"}), "config.admin.listen is not used"),
+    refused(
+        "sidecar-native",
+        |v| v["config"]["server"] = json!({"listen": "0.0.0.0:1"}),
+        "config.server.listen is not used",
+    ),
+    refused(
+        "sidecar-native",
+        |v| v["config"]["admin"] = json!({"listen": "0.0.0.0:1"}),
+        "config.admin.listen is not used",
+    ),
     refused("sidecar-plain", |v| v["config"]["server"] = json!({"caller_token_env": "X"}), "are both set"),
     refused("sidecar-native", |v| v["ports"] = json!({"api": 8191}), "ports.api and admin.port are both 8191"),
-    refused("federation-databricks", |v| v["federation"]["databricks"]["audience"] = json!(""), "by default the Databricks account id"),
+    refused(
+        "federation-databricks",
+        |v| v["federation"]["databricks"]["audience"] = json!(""),
+        "by default the Databricks account id",
+    ),
     refused("sidecar-native", |v| v["admin"] = json!({"host": "127.0.0.1"}), "Prometheus cannot reach it"),
     refused("sidecar-native", |v| v["config"]["cache"] = json!({"max_size": "128MiB"}), "needs 216Mi"),
     refused("sidecar-native", |v| v["resources"] = json!({"limits": {"memory": 125_829_119}}), "needs 120Mi"),
     refused("sidecar-native", |v| v["resources"] = json!({"limits": {"memory": "0.1Gi"}}), "needs 120Mi"),
-    refused("sidecar-environment", |v| v["callerToken"] = json!({"existingSecret": "x"}), "without config.upstreams there is none"),
+    refused(
+        "sidecar-environment",
+        |v| v["callerToken"] = json!({"existingSecret": "x"}),
+        "without config.upstreams there is none",
+    ),
 ];
 
-const OF_THE_SIDECAR: [Refused; 2] = [
+const OF_THE_SIDECAR: [Refused; 3] = [
+    refused("sidecar-native", |v| v["config"] = json!({}), "there is nothing to run"),
     refused("sidecar-native", |v| v["image"] = json!({}), "image.repository is not set"),
-    refused("sidecar-existing", |v| v["probes"] = json!({"readiness": {"enabled": true}}), "the readiness probe calls /readyz"),
+    refused(
+        "sidecar-existing",
+        |v| v["probes"] = json!({"readiness": {"enabled": true}}),
+        "the readiness probe calls /readyz",
+    ),
 ];
 
-const OF_THE_GATEWAY: [Refused; 13] = [
+const OF_THE_GATEWAY: [Refused; 14] = [
+    refused("gateway-caller", |v| v["config"] = json!({}), "there is nothing to run"),
     refused("gateway-caller", |v| v["callerToken"] = json!({}), "the gateway is reached over the network"),
     refused("gateway-caller", |v| v["image"] = json!({}), "image.repository is not set"),
     refused("gateway-caller", |v| v["socket"] = json!({"enabled": true}), "socket.enabled is for sidecars"),
@@ -43,15 +65,27 @@ const OF_THE_GATEWAY: [Refused; 13] = [
     refused("gateway-caller", |v| v["gateway"] = json!({"pdb": {"minAvailable": 1}}), "exactly one of"),
     refused("gateway-caller", |v| v["gateway"] = json!({"pdb": {"maxUnavailable": null}}), "exactly one of"),
     refused("gateway-caller", |v| v["gateway"] = json!({"terminationGracePeriodSeconds": 95}), "must be over the 95 s"),
-    refused("gateway-caller", |v| v["gateway"] = json!({"tls": {"clientCa": {"existingSecret": "x"}}}), "clientCa needs"),
-    refused("gateway-caller", |v| v["gateway"] = json!({"tls": {"certManager": {"enabled": true}}}), "issuerRef.name is not set"),
+    refused(
+        "gateway-caller",
+        |v| v["gateway"] = json!({"tls": {"clientCa": {"existingSecret": "x"}}}),
+        "clientCa needs",
+    ),
+    refused(
+        "gateway-caller",
+        |v| v["gateway"] = json!({"tls": {"certManager": {"enabled": true}}}),
+        "issuerRef.name is not set",
+    ),
     refused("gateway-tls", |v| v["gateway"]["tls"]["certManager"] = json!({"enabled": true}), "are both set"),
     refused(
         "gateway-tls",
         |v| v["config"]["server"] = json!({"tls": {"cert_file": "/a", "key_file": "/b"}}),
         "gateway.tls and config.server.tls are both set",
     ),
-    refused("gateway-tls", |v| v["gateway"]["autoscaling"]["minReplicas"] = json!(9), "minReplicas is above maxReplicas"),
+    refused(
+        "gateway-tls",
+        |v| v["gateway"]["autoscaling"]["minReplicas"] = json!(9),
+        "minReplicas is above maxReplicas",
+    ),
     refused("gateway-caller", |v| v["sidemint-sidecar"] = json!({"image": {"tag": "9"}}), "sidemint-sidecar"),
 ];
 
@@ -79,10 +113,15 @@ fn what_cannot_work_is_refused_with_a_sentence() {
 /// Warnings that a person reads after the installation.
 #[test]
 fn the_notes_warn_of_limits_that_add_up_and_of_callers_without_proof() {
+    // Helm 3 asks a cluster, even for a dry run.
     let notes = |case: &str, change: fn(&mut Value)| {
         let values = write("values.json", &changed(case, change).to_string());
-        let mut command = super::tools::Helm::Three.command();
-        command.args(["install", "rel", "--namespace", "apps", "--dry-run=client"]).arg(chart()).arg("--values").arg(values);
+        let mut command = super::tools::Helm::Four.command();
+        command
+            .args(["install", "rel", "--namespace", "apps", "--dry-run=client"])
+            .arg(chart())
+            .arg("--values")
+            .arg(values);
         let text = super::tools::good(&super::tools::output(&mut command), "helm install --dry-run");
         text.split_once("\nNOTES:\n").expect("notes").1.to_owned()
     };

@@ -38,6 +38,8 @@ impl Helm {
         let name = if self == Helm::Three { "SIDEMINT_TEST_HELM3" } else { "SIDEMINT_TEST_HELM" };
         let mut command = Command::new(tool(name));
         command.env_clear().env("HOME", scratch("home"));
+        // It lives for a moment: to collect its garbage takes longer than its work.
+        command.env("GOGC", "off");
         command
     }
 

@@ -49,7 +49,10 @@ fn the_readme_has_every_value_and_no_other() {
     let of_values = documented_keys(CHART);
     let missing: Vec<_> = of_values.difference(&of_table).collect();
     let unknown: Vec<_> = of_table.difference(&of_values).collect();
-    assert!(missing.is_empty() && unknown.is_empty(), "not in the README: {missing:?}; not in values.yaml: {unknown:?}");
+    assert!(
+        missing.is_empty() && unknown.is_empty(),
+        "not in the README: {missing:?}; not in values.yaml: {unknown:?}"
+    );
 }
 
 #[test]
@@ -98,8 +101,13 @@ fn the_readme_shows_the_chart_that_is_tested() {
     };
     let all = includes(&app);
     let shown = includes(&readme);
-    assert!(all.len() > 6 && all.is_subset(&shown), "the README lacks {:?}", all.difference(&shown).collect::<Vec<_>>());
-    let library = ["_pod.tpl", "_manifests.tpl"].map(|file| read(&format!("{LIBRARY}/templates/{file}"))).concat();
+    assert!(
+        all.len() > 6 && all.is_subset(&shown),
+        "the README lacks {:?}",
+        all.difference(&shown).collect::<Vec<_>>()
+    );
+    let library =
+        ["_names.tpl", "_pod.tpl", "_manifests.tpl"].map(|file| read(&format!("{LIBRARY}/templates/{file}"))).concat();
     for name in shown {
         assert!(library.contains(&format!("define \"sidemint.{name}\"")), "the README names sidemint.{name}");
     }

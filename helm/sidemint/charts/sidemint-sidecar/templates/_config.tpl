@@ -1,6 +1,6 @@
 {{/* Where the config comes from: existing (a ConfigMap of the user's), values, or environment (variables alone). */}}
 {{- define "sidemint.configSource" -}}
-{{- $v := include "sidemint.values" . | fromYaml -}}
+{{- $v := include "sidemint.values" . | fromJson -}}
 {{- if $v.existingConfigMap -}}
 existing
 {{- else if $v.config.upstreams -}}
@@ -15,7 +15,7 @@ The config file: `config` as it is, and what follows from other values. Where it
 variables say that, so that it holds for a ConfigMap of the user's, too.
 */}}
 {{- define "sidemint.config" -}}
-{{- $v := include "sidemint.values" . | fromYaml -}}
+{{- $v := include "sidemint.values" . | fromJson -}}
 {{- $config := $v.config -}}
 {{- $server := $config.server | default dict -}}
 {{- $viewers := $config.viewers | default dict -}}
@@ -42,7 +42,7 @@ variables say that, so that it holds for a ConfigMap of the user's, too.
 
 {{/* Whether the admin port is on loopback: only the binary itself can then ask it. */}}
 {{- define "sidemint.adminIsLocal" -}}
-{{- $host := (include "sidemint.values" . | fromYaml).admin.host -}}
+{{- $host := (include "sidemint.values" . | fromJson).admin.host -}}
 {{- if or (hasPrefix "127." $host) (eq $host "[::1]") (eq $host "localhost") -}}true{{- end -}}
 {{- end -}}
 
@@ -53,7 +53,7 @@ variables say that, so that it holds for a ConfigMap of the user's, too.
 
 {{/* Sentences about values that no schema can judge. */}}
 {{- define "sidemint.check" -}}
-{{- $v := include "sidemint.values" . | fromYaml -}}
+{{- $v := include "sidemint.values" . | fromJson -}}
 {{- $config := $v.config -}}
 {{- $server := $config.server | default dict -}}
 {{- $admin := $config.admin | default dict -}}
@@ -61,7 +61,9 @@ variables say that, so that it holds for a ConfigMap of the user's, too.
 {{- if and $v.existingConfigMap $config -}}
 {{- fail "config and existingConfigMap are both set: the one would be ignored; give one of them" -}}
 {{- end -}}
-{{- if and (eq $source "environment") (or $config (not (or $v.extraEnv $v.extraEnvFrom))) -}}
+{{- /* The chart itself in mode sidecar runs nothing, and may be there for the alerts alone. */ -}}
+{{- $runs := ne (include "sidemint.mode" .) "sidecar" -}}
+{{- if and (eq $source "environment") (or $config (and $runs (not (or $v.extraEnv $v.extraEnvFrom)))) -}}
 {{- fail "there is nothing to run: set config.upstreams, or existingConfigMap, or leave config empty and give the variables (DATABRICKS_HOST and so on) by extraEnv or extraEnvFrom" -}}
 {{- end -}}
 {{- if and (eq $source "environment") (or $v.callerToken.existingSecret $v.hmac.existingSecret $v.socket.peerUids) -}}
@@ -89,7 +91,7 @@ variables say that, so that it holds for a ConfigMap of the user's, too.
 {{- end -}}
 
 {{- define "sidemint.checkMemory" -}}
-{{- $v := include "sidemint.values" . | fromYaml -}}
+{{- $v := include "sidemint.values" . | fromJson -}}
 {{- $limit := get (get $v.resources "limits" | default dict) "memory" -}}
 {{- if and $limit (not $v.existingConfigMap) -}}
 {{- $size := get (get $v.config "cache" | default dict) "max_size" | default "64MiB" -}}

@@ -4,7 +4,7 @@ volume mounts, a list) and preStopSleepSeconds.
 */}}
 {{- define "sidemint.container" -}}
 {{- $root := .root -}}
-{{- $v := include "sidemint.values" $root | fromYaml -}}
+{{- $v := include "sidemint.values" $root | fromJson -}}
 {{- $sleep := ternary $v.sidecar.preStopSleepSeconds (.preStopSleepSeconds | default 0) (eq .form "plain") | int -}}
 {{- include "sidemint.check" $root -}}
 name: sidemint
@@ -62,7 +62,7 @@ volumeMounts:
 {{- end -}}
 
 {{- define "sidemint.listen" -}}
-{{- $v := include "sidemint.values" . | fromYaml -}}
+{{- $v := include "sidemint.values" . | fromJson -}}
 {{- if eq (include "sidemint.mode" .) "gateway" -}}
 {{- printf "%s:%d" .Values.gateway.listenHost (int $v.ports.api) -}}
 {{- else if $v.socket.enabled -}}
@@ -73,7 +73,7 @@ volumeMounts:
 {{- end -}}
 
 {{- define "sidemint.containerEnv" -}}
-{{- $v := include "sidemint.values" . | fromYaml -}}
+{{- $v := include "sidemint.values" . | fromJson -}}
 {{- if ne (include "sidemint.configSource" .) "environment" -}}
 - name: SIDEMINT_CONFIG
   value: /etc/sidemint/config.yaml
@@ -112,7 +112,7 @@ volumeMounts:
 {{- end -}}
 
 {{- define "sidemint.probes" -}}
-{{- $v := include "sidemint.values" .root | fromYaml -}}
+{{- $v := include "sidemint.values" .root | fromJson -}}
 {{- $local := eq (include "sidemint.adminIsLocal" .root) "true" -}}
 {{- $readiness := $v.probes.readiness.enabled | toString -}}
 {{- $ready := ternary (eq .form "gateway") (eq $readiness "true") (eq $readiness "auto") -}}
@@ -149,7 +149,7 @@ httpGet:
 {{- end -}}
 
 {{- define "sidemint.containerMounts" -}}
-{{- $v := include "sidemint.values" . | fromYaml -}}
+{{- $v := include "sidemint.values" . | fromJson -}}
 {{- $mounts := list -}}
 {{- if ne (include "sidemint.configSource" .) "environment" -}}
 {{- $mounts = append $mounts (dict "name" "sidemint-config" "mountPath" "/etc/sidemint" "readOnly" true) -}}

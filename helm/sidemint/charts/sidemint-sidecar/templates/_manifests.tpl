@@ -32,7 +32,7 @@ data:
 {{- end -}}
 
 {{- define "sidemint.serviceAccount" -}}
-{{- $v := include "sidemint.values" . | fromYaml -}}
+{{- $v := include "sidemint.values" . | fromJson -}}
 {{- if $v.serviceAccount.create -}}
 apiVersion: v1
 kind: ServiceAccount
@@ -53,7 +53,7 @@ automountServiceAccountToken: {{ $v.serviceAccount.automount }}
 {{- end -}}
 
 {{- define "sidemint.podMonitor" -}}
-{{- $v := include "sidemint.values" . | fromYaml -}}
+{{- $v := include "sidemint.values" . | fromJson -}}
 {{- $monitor := $v.podMonitor -}}
 {{- if $monitor.enabled -}}
 apiVersion: monitoring.coreos.com/v1

@@ -4,7 +4,7 @@
 {{- end -}}
 
 {{- define "sidemint.fullname" -}}
-{{- $v := include "sidemint.values" . | fromYaml -}}
+{{- $v := include "sidemint.values" . | fromJson -}}
 {{- if $v.fullnameOverride -}}
 {{- $v.fullnameOverride | trunc 57 | trimSuffix "-" -}}
 {{- else if eq (include "sidemint.mode" .) "library" -}}
@@ -18,7 +18,7 @@
 {{- end -}}
 
 {{- define "sidemint.name" -}}
-{{- (include "sidemint.values" . | fromYaml).nameOverride | default "sidemint" | trunc 63 | trimSuffix "-" -}}
+{{- (include "sidemint.values" . | fromJson).nameOverride | default "sidemint" | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "sidemint.selectorLabels" -}}
@@ -27,7 +27,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{- define "sidemint.labels" -}}
-{{- $v := include "sidemint.values" . | fromYaml -}}
+{{- $v := include "sidemint.values" . | fromJson -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{ include "sidemint.selectorLabels" . }}
 app.kubernetes.io/version: {{ include "sidemint.version" . | quote }}
@@ -38,12 +38,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
 {{- define "sidemint.configMapName" -}}
-{{- (include "sidemint.values" . | fromYaml).existingConfigMap | default (include "sidemint.fullname" .) -}}
+{{- (include "sidemint.values" . | fromJson).existingConfigMap | default (include "sidemint.fullname" .) -}}
 {{- end -}}
 
 {{/* The service account of the pod: nothing where it is not ours to say. */}}
 {{- define "sidemint.serviceAccountName" -}}
-{{- $account := (include "sidemint.values" . | fromYaml).serviceAccount -}}
+{{- $account := (include "sidemint.values" . | fromJson).serviceAccount -}}
 {{- if $account.name -}}
 {{- $account.name -}}
 {{- else if $account.create -}}
@@ -52,7 +52,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
 {{- define "sidemint.image" -}}
-{{- $image := (include "sidemint.values" . | fromYaml).image -}}
+{{- $image := (include "sidemint.values" . | fromJson).image -}}
 {{- if not $image.repository -}}
 {{- fail "image.repository is not set: no image is published; build one with scripts/image, push it to your registry, and name it here" -}}
 {{- end -}}

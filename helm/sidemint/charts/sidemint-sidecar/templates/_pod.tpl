@@ -15,7 +15,7 @@
 {{- end -}}
 
 {{- define "sidemint.volumes" -}}
-{{- $v := include "sidemint.values" . | fromYaml -}}
+{{- $v := include "sidemint.values" . | fromJson -}}
 {{- $volumes := list -}}
 {{- if ne (include "sidemint.configSource" .) "environment" -}}
 {{- $key := ternary $v.existingConfigMapKey "config.yaml" (ne $v.existingConfigMap "") -}}
@@ -63,7 +63,7 @@
 
 {{/* For the app's container: where Sidemint is, and what to show it. */}}
 {{- define "sidemint.env" -}}
-{{- $v := include "sidemint.values" . | fromYaml -}}
+{{- $v := include "sidemint.values" . | fromJson -}}
 {{- if $v.socket.enabled -}}
 - name: SIDEMINT_SOCKET
   value: {{ $v.socket.path | quote }}
@@ -81,7 +81,7 @@
 
 {{/* For the app's container: the socket and the caller secret, where there are such. */}}
 {{- define "sidemint.volumeMounts" -}}
-{{- $v := include "sidemint.values" . | fromYaml -}}
+{{- $v := include "sidemint.values" . | fromJson -}}
 {{- $mounts := list -}}
 {{- if $v.socket.enabled -}}
 {{- $mounts = append $mounts (dict "name" "sidemint-socket" "mountPath" (dir $v.socket.path) "readOnly" true) -}}
@@ -108,12 +108,12 @@ checksum/sidemint-config: {{ include "sidemint.config" . | sha256sum }}
 
 {{/* For the pod's securityContext. */}}
 {{- define "sidemint.podSecurityContext" -}}
-{{- toYaml (include "sidemint.values" . | fromYaml).podSecurityContext -}}
+{{- toYaml (include "sidemint.values" . | fromJson).podSecurityContext -}}
 {{- end -}}
 
 {{/* For the pod's imagePullSecrets. */}}
 {{- define "sidemint.imagePullSecrets" -}}
-{{- with (include "sidemint.values" . | fromYaml).imagePullSecrets -}}
+{{- with (include "sidemint.values" . | fromJson).imagePullSecrets -}}
 {{- toYaml . -}}
 {{- end -}}
 {{- end -}}
