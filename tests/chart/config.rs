@@ -87,8 +87,8 @@ fn pods_restart_when_their_config_changes_and_not_otherwise() {
         let file = write("values.json", &below("sidemint", values).to_string());
         split(&good(&Helm::Four.template(&app(), &file, "1.31"), "helm template"))
     };
-    let render: [(&str, &dyn Fn(&Value) -> Vec<Value>); 2] =
-        [("gateway-caller", &with), ("sidecar-native", &through_app)];
+    type Rendered<'a> = &'a dyn Fn(&Value) -> Vec<Value>;
+    let render: [(&str, Rendered<'_>); 2] = [("gateway-caller", &with), ("sidecar-native", &through_app)];
     for (case, render) in render {
         let before = checksum(&render(&changed(case, |_| ())));
         let config = changed(case, |values| values["config"]["log"] = json!({"level": "debug"}));
