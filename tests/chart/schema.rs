@@ -55,18 +55,10 @@ fn expected() -> [(String, Value); 2] {
     object(&mut chart, "definitions").extend(library["definitions"].as_object().expect("definitions").clone());
     object(&mut library, "properties").insert("global".into(), json!({"type": "object"}));
     object(&mut chart, "properties").extend(library["properties"].as_object().expect("properties").clone());
-    object(&mut chart, "properties").insert("sidemint-sidecar".into(), defaults_only());
+    // Where Helm puts the library's defaults. They are not fixed here: `helm upgrade --reuse-values` brings old ones.
+    let defaults = json!({"type": "object", "description": "Without effect: set these keys at the top."});
+    object(&mut chart, "properties").insert("sidemint-sidecar".into(), defaults);
     [(format!("{LIBRARY}/values.schema.json"), library), (format!("{CHART}/values.schema.json"), chart)]
-}
-
-/// Helm puts the library's defaults under its name. Values that somebody writes there would have no effect.
-fn defaults_only() -> Value {
-    let defaults = yaml(&read(&format!("{LIBRARY}/values.yaml")));
-    let fixed = defaults.as_object().expect("a map").iter().map(|(key, value)| (key.clone(), json!({"const": value})));
-    let mut properties: Map<_, _> = fixed.collect();
-    properties.insert("global".into(), json!({"type": "object"}));
-    json!({"description": "Defaults of the library: set these keys at the top.", "type": "object",
-           "properties": properties, "additionalProperties": false})
 }
 
 #[test]
@@ -185,7 +177,7 @@ const BAD_OF_THE_CHART: &[(&str, &str)] = &[
     ("/gateway", "{dnsPolicy: ClusterFirstWithHostNet}"),
     ("/tests", "{timeout: 60}"),
     ("/dashboard", "{labels: {grafana_dashboard: 1}}"),
-    ("/sidemint-sidecar", "{image: {tag: x}}"),
+    ("/sidemint-sidecar", "{imag: {tag: x}}"),
 ];
 
 #[test]

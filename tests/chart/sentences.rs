@@ -56,7 +56,7 @@ const OF_THE_SIDECAR: [Refused; 3] = [
     ),
 ];
 
-const OF_THE_GATEWAY: [Refused; 14] = [
+const OF_THE_GATEWAY: [Refused; 13] = [
     refused("gateway-caller", |v| v["config"] = json!({}), "there is nothing to run"),
     refused("gateway-caller", |v| v["callerToken"] = json!({}), "the gateway is reached over the network"),
     refused("gateway-caller", |v| v["image"] = json!({}), "image.repository is not set"),
@@ -86,7 +86,6 @@ const OF_THE_GATEWAY: [Refused; 14] = [
         |v| v["gateway"]["autoscaling"]["minReplicas"] = json!(9),
         "minReplicas is above maxReplicas",
     ),
-    refused("gateway-caller", |v| v["sidemint-sidecar"] = json!({"image": {"tag": "9"}}), "sidemint-sidecar"),
 ];
 
 #[test]
