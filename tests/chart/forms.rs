@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::documents::{Pod, kind, list, pods, split, text, variables};
-use super::renders::{app, app_with, below, changed, render, with};
-use super::tools::{HELMS, Helm, good, said, write};
+use super::renders::{app, app_with, below, changed, chart, render, with};
+use super::tools::{HELMS, Helm, copy, good, output, said, scratch, write};
 
 fn through_app(values: &Value, kubernetes: &str) -> std::process::Output {
     Helm::Four.template(&app(), &write("values.json", &below("sidemint", values).to_string()), kubernetes)
@@ -199,4 +199,30 @@ fn names_tell_charts_of_one_release_apart() {
     assert_eq!(name("app-sidecar-native"), "rel-portal-sidemint");
     assert_eq!(name("sidecar-native"), "rel-sidemint");
     assert_eq!(name("gateway-full"), "dashboards-tokens");
+}
+
+/// As a dependency our chart has another name, and its values are not at the top of the release's.
+#[test]
+fn the_chart_itself_can_be_a_dependency() {
+    let folder = scratch("umbrella");
+    copy(&chart(), &folder.join("sidemint"));
+    let umbrella = folder.join("all");
+    std::fs::create_dir_all(&umbrella).expect("a folder");
+    let text = "{apiVersion: v2, name: all, version: 1.0.0, dependencies: \
+                [{name: sidemint, alias: tokens, version: 0.1.0, repository: 'file://../sidemint'}]}";
+    std::fs::write(umbrella.join("Chart.yaml"), text).expect("a file");
+    for helm in HELMS {
+        good(&output(helm.command().args(["dependency", "build"]).arg(&umbrella)), "helm dependency build");
+        let values = below("tokens", &changed("gateway-caller", |_| ()));
+        let rendered = helm.template(&umbrella, &write("values.json", &values.to_string()), "1.31");
+        let documents = split(&good(&rendered, "helm template"));
+        assert_eq!(
+            names(&documents),
+            ["rel-tokens", "rel-tokens", "rel-tokens-admin", "rel-tokens", "rel-tokens-test"]
+        );
+    }
+}
+
+fn names(documents: &[Value]) -> Vec<&str> {
+    documents.iter().map(|document| text(document, "/metadata/name")).collect()
 }

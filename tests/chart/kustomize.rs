@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::documents::{kind, list, pods, split, text, variables};
 use super::kubernetes::complaints;
+use super::references::in_pod;
 use super::restricted::breaches;
 use super::tools::{good, kubectl, output, path, said, sidemint, write};
 
@@ -26,6 +27,7 @@ fn what_kustomize_builds_is_valid_and_restricted() {
         let pods = pods(&documents);
         assert_eq!(pods.len(), 1, "{folder}");
         assert_eq!(breaches(&pods[0]), Vec::<String>::new(), "{folder}");
+        assert_eq!(in_pod(&pods[0]), Vec::<String>::new(), "{folder}");
     }
 }
 

@@ -28,7 +28,8 @@ fn doubles(names: &[&str]) -> Vec<String> {
     names.iter().filter(|name| !seen.insert(**name)).map(|name| format!("{name} is there twice")).collect()
 }
 
-fn in_pod(pod: &Pod<'_>) -> Vec<String> {
+/// What is wrong within a pod.
+pub fn in_pod(pod: &Pod<'_>) -> Vec<String> {
     let volumes = names(list(pod.spec, "/volumes"), "name");
     let mut wrong = doubles(&volumes);
     wrong.extend(doubles(&pod.containers().iter().map(|container| text(container, "/name")).collect::<Vec<_>>()));
