@@ -6,9 +6,18 @@
 #[expect(dead_code, unused_imports, reason = "the black-box tests use the rest of it")]
 mod support;
 
+/// How charts are rendered.
+#[path = "../chart"]
+#[expect(dead_code, reason = "the chart's own tests use the rest of it")]
+mod chart {
+    pub mod documents;
+    pub mod renders;
+    pub mod tools;
+}
 mod stage;
 
 mod compose;
 mod image;
 mod life;
 mod memory;
+mod rendered;

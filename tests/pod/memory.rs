@@ -70,7 +70,7 @@ impl Line {
 /// A sidecar of Bold BI, where a mint is one call, which is asked through a socket in a volume.
 fn sidecar(pod: &Pod, memory: &str, cache: &str) -> (Container, crate::support::Vendor, Volume) {
     let vendor = vendor(Settings::default());
-    let socket = Volume::shared("/run/sidemint");
+    let socket = Volume::shared(None).at("/run/sidemint");
     let (config, secret) = config::bold_bi(pod, &vendor, "unix:/run/sidemint/api.sock", cache);
     let sidecar = pod.sidecar(memory, &[&config, &secret, &socket], &[]);
     until("it has started", || pod.is_up("/startupz"));

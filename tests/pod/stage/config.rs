@@ -36,8 +36,8 @@ embeds:
   sales: {{upstream: acme, dashboard_id: \"{dashboard}\"}}
 "
     );
-    let secret = Volume::new(SECRETS, &[("databricks", &databricks.client_secret)]);
-    (Volume::new(CONFIG, &[("config.yaml", &text)]), secret)
+    let secret = Volume::new(&[("databricks", &databricks.client_secret)]).at(SECRETS);
+    (Volume::new(&[("config.yaml", &text)]).at(CONFIG), secret)
 }
 
 /// A config of Bold BI that listens at a socket, and the vendor's secret.
@@ -56,6 +56,6 @@ embeds:
   sales: {{upstream: acme, dashboard_id: {dashboard}, custom_attributes: {{region: viewer.value}}}}
 "
     );
-    let secret = Volume::new(SECRETS, &[("bold", &boldbi.embed_secret)]);
-    (Volume::new(CONFIG, &[("config.yaml", &text)]), secret)
+    let secret = Volume::new(&[("bold", &boldbi.embed_secret)]).at(SECRETS);
+    (Volume::new(&[("config.yaml", &text)]).at(CONFIG), secret)
 }

@@ -2,9 +2,11 @@
 
 pub mod config;
 mod container;
+mod kubelet;
 mod pod;
 
 pub use container::{Container, RESTRICTED, host_system, unique};
+pub use kubelet::Kubelet;
 pub use pod::{Pod, Volume};
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -18,7 +20,7 @@ use sidemint::emulator::Settings;
 use crate::support::{PATIENCE, Vendor, tool};
 
 /// What the image is called here: not what somebody's own build is.
-const NAME: &str = "localhost/sidemint-test:now";
+const NAME: &str = concat!("localhost/sidemint-test:", env!("CARGO_PKG_VERSION"));
 
 /// The image of this working tree, built once by the script that a release is built with.
 pub fn image() -> &'static str {

@@ -112,6 +112,11 @@ impl Pod {
         Container::start(arguments)
     }
 
+    /// What podman knows it by.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The admin port, from outside.
     pub fn admin(&self) -> SocketAddr {
         SocketAddr::new(IpAddr::V4(self.address), ADMIN)
@@ -159,22 +164,28 @@ pub struct Volume {
 }
 
 impl Volume {
-    /// One that is mounted there, with these files.
-    pub fn new(at: &'static str, files: &[(&str, &str)]) -> Volume {
+    /// One with these files.
+    pub fn new(files: &[(&str, &str)]) -> Volume {
         let folder = tempfile::tempdir().expect("a folder can be made");
         open_to_all(folder.path());
-        let mut volume = Volume { folder, at, mode: "ro", files: BTreeMap::new(), generation: 0 };
+        let mut volume = Volume { folder, at: "", mode: "ro", files: BTreeMap::new(), generation: 0 };
         volume.publish(files);
         volume
     }
 
-    /// An empty one that all may write to: where the sidecar has its socket.
-    pub fn shared(at: &'static str) -> Volume {
+    /// An `emptyDir`: all may write to it, and what is made in it belongs to the pod's group, if that has one.
+    pub fn shared(group: Option<u32>) -> Volume {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().expect("a folder can be made");
-        let all = std::fs::Permissions::from_mode(0o777);
+        std::os::unix::fs::chown(folder.path(), None, group).expect("root may");
+        let all = std::fs::Permissions::from_mode(if group.is_some() { 0o2777 } else { 0o777 });
         std::fs::set_permissions(folder.path(), all).expect("our own folder");
-        Volume { folder, at, mode: "rw", files: BTreeMap::new(), generation: 0 }
+        Volume { folder, at: "", mode: "rw", files: BTreeMap::new(), generation: 0 }
+    }
+
+    /// The same, mounted there.
+    pub fn at(self, at: &'static str) -> Volume {
+        Volume { at, ..self }
     }
 
     /// The path of something in it, outside.
