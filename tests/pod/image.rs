@@ -1,10 +1,13 @@
 //! What is in the image, and what it needs to run: next to nothing.
 
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use sidemint::emulator::Settings;
 
-use crate::stage::{Pod, config, image, podman, root, say, until, vendor};
+use crate::stage::{Pod, both, config, image, podman, root, say, until, vendor};
+use crate::support::python;
 
 /// The contract's bound: 15 MiB.
 const LARGEST: u64 = 15 << 20;
@@ -22,7 +25,7 @@ fn the_image_is_one_binary_its_licence_and_the_roots() {
     let never_run = say(["create", image()]);
     say(["export", "-o", &archive.display().to_string(), &never_run]);
     say(["rm", &never_run]);
-    let mut list = std::process::Command::new("tar");
+    let mut list = Command::new("tar");
     list.arg("-tf").arg(&archive);
     let names = String::from_utf8(list.output().expect("tar runs").stdout).expect("names are text");
     let mut files: Vec<&str> = names.lines().filter(|name| !name.ends_with('/')).collect();
@@ -31,6 +34,25 @@ fn the_image_is_one_binary_its_licence_and_the_roots() {
         files,
         ["etc/ssl/certs/ca-certificates.crt", "usr/local/bin/sidemint", "usr/share/doc/sidemint/LICENSE"]
     );
+}
+
+/// The second file needs an image of Rust's that a test cannot count on, so it is read and not built.
+#[test]
+fn both_files_of_the_image_are_well_formed_and_make_the_same() {
+    let files = ["deploy/Dockerfile", "deploy/Dockerfile.build"].map(|file| root().join(file));
+    let hadolint = python().with_file_name("hadolint");
+    let read = Command::new(hadolint).args(&files).output().expect("tests/requirements.txt brings hadolint");
+    assert!(read.status.success(), "{}", both(&read));
+    let last_stage = |file: &PathBuf| -> Vec<String> {
+        let text = std::fs::read_to_string(file).expect("it is there");
+        let (_, stage) = text.rsplit_once("FROM scratch\n").expect("the last stage begins with nothing");
+        let same =
+            |line: &&str| ["LABEL", "  ", "ENV", "USER", "ENTRYPOINT", "CMD"].iter().any(|word| line.starts_with(word));
+        stage.lines().filter(same).map(str::to_owned).collect()
+    };
+    let [first, second] = files.each_ref().map(last_stage);
+    assert_eq!(first, second);
+    assert!(first.contains(&"USER 65532:65532".to_owned()), "{first:?}");
 }
 
 /// It is made outside of the container, so what it is linked to would be missing inside, and what it is made from would be
@@ -77,7 +99,7 @@ fn it_runs_as_nobody_with_nothing() {
     // Probes without a shell.
     for probe in [&["sidemint", "healthcheck"][..], &["sidemint", "wait", "--timeout", "5s"]] {
         let probed = sidecar.exec(probe);
-        assert!(probed.status.success(), "{probe:?}: {}", crate::stage::both(&probed));
+        assert!(probed.status.success(), "{probe:?}: {}", both(&probed));
     }
     let shell = sidecar.exec(&["sh", "-c", "true"]);
     assert!(!shell.status.success(), "there is no shell");
