@@ -155,7 +155,8 @@ impl App {
         let limits = Limits { connections: ADMIN_CONNECTIONS, ..limits(config) };
         let site = Arc::clone(&self.site);
         let addresses = [self.admin];
-        let handler = move |request: Request, _| Answer::Ready(api::admin::handle(&site, &request, &addresses));
+        let handler =
+            move |request: Request, peer| Answer::Ready(api::admin::handle(&site, &request, peer, &addresses));
         self.admin_tasks.background(serve(door, limits, self.admin_tasks.clone(), handler, |_| ()));
     }
 

@@ -11,14 +11,14 @@ use http::header::{ACCEPT, HOST, ORIGIN};
 use super::route::Lost;
 use super::{Site, Snapshot, status};
 use crate::edge::{Request, Response, respond};
-use crate::model::{Code, Fault};
+use crate::model::{Code, Fault, Peer};
 use crate::tokens::Upstream;
 
 /// A vendor that is down for so long holds up no start.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Answers a request on the admin port.
-pub fn handle(site: &Site, request: &Request, addresses: &[SocketAddr]) -> Response {
+pub fn handle(site: &Site, request: &Request, peer: Peer, addresses: &[SocketAddr]) -> Response {
     let snapshot = site.snapshot();
     if let Err(fault) = guard(&snapshot, request, addresses) {
         site.metrics.refused(fault.code());
@@ -37,7 +37,7 @@ pub fn handle(site: &Site, request: &Request, addresses: &[SocketAddr]) -> Respo
             respond::content(200, "application/json", status::json(site, &snapshot))
         }
         "/status" | "/" => respond::content(200, "text/html; charset=utf-8", status::page(site, &snapshot)),
-        "/quitquitquit" if snapshot.config.admin.quit => quit(site, request),
+        "/quitquitquit" if snapshot.config.admin.quit => quit(site, request, peer),
         _ => Lost::not_found("here are /livez, /readyz, /startupz, /metrics and /status").response(),
     }
 }
@@ -130,9 +130,15 @@ fn startupz(site: &Site, snapshot: &Snapshot) -> Response {
     respond::content(503, "text/plain; charset=utf-8", why.join("; ") + "\n")
 }
 
-fn quit(site: &Site, request: &Request) -> Response {
+/// The admin port may be at all addresses, for probes and scrapers. To stop us is for those beside us alone.
+fn quit(site: &Site, request: &Request, peer: Peer) -> Response {
     if request.method() != Method::POST {
         return Lost::wrong_method("POST").response();
+    }
+    if !peer.is_beside_us() {
+        let fault = Fault::new(Code::ForbiddenHost, "/quitquitquit is for this machine, or this pod: call 127.0.0.1");
+        site.metrics.refused(fault.code());
+        return respond::problem(&fault);
     }
     tracing::info!("asked to stop by /quitquitquit");
     site.stop.begin();

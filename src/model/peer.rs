@@ -28,6 +28,14 @@ impl Peer {
         Peer { origin: Origin::Address(address), certificate: None }
     }
 
+    /// Whether it is on our loopback: that of the machine, or of the pod.
+    pub fn is_beside_us(self) -> bool {
+        match self.origin {
+            Origin::Address(address) => address.to_canonical().is_loopback(),
+            Origin::User(_) => true,
+        }
+    }
+
     /// A user of this machine.
     pub fn user(uid: u32) -> Peer {
         Peer { origin: Origin::User(uid), certificate: None }

@@ -53,6 +53,8 @@ fn both_files_of_the_image_are_well_formed_and_make_the_same() {
     let [first, second] = files.each_ref().map(last_stage);
     assert_eq!(first, second);
     assert!(first.contains(&"USER 65532:65532".to_owned()), "{first:?}");
+    let version = format!("ARG VERSION={}\n", env!("CARGO_PKG_VERSION"));
+    assert!(files.iter().all(|file| std::fs::read_to_string(file).is_ok_and(|text| text.contains(&version))));
 }
 
 /// It is made outside of the container, so what it is linked to would be missing inside, and what it is made from would be

@@ -7,6 +7,7 @@ use serde_json::Value;
 use sidemint::emulator::{Fault, Operation, Settings};
 
 use crate::stage::{Container, Pod, config, metric, until, vendor};
+use crate::support::http::send;
 
 const API: &str = "http://127.0.0.1:8190";
 /// What Kubernetes gives a pod to end.
@@ -83,13 +84,16 @@ fn a_job_ends_with_its_native_sidecar() {
     assert!(begin.elapsed() < Duration::from_secs(5), "nothing is in flight: {:?}", begin.elapsed());
 }
 
-/// Where there are no native sidecars, a Job is done only when the sidecar has ended, too: the job ends it.
+/// Where there are no native sidecars, a Job is done only when the sidecar has ended, too: the job ends it. Nobody else can,
+/// though the admin port is open to the cluster.
 #[test]
 fn a_job_ends_its_plain_sidecar() {
     let (pod, vendor) = (Pod::start(), vendor(Settings::default()));
     let (config, secret) = config::databricks(&pod, &vendor, "admin: {quit: true}");
     let sidecar = pod.sidecar("64m", &[&config, &secret], &[]);
     until("it has started", || pod.is_up("/startupz"));
+    let stranger = send(pod.admin(), "POST", "/quitquitquit", &[], "");
+    assert_eq!((stranger.status, stranger.code().as_str()), (403, "forbidden_host"), "{}", stranger.text());
     let job = pod.app("pod_app.py", &["job", API, "--asks", "3", "--quit", "http://127.0.0.1:8191/quitquitquit"]);
     assert_eq!(job.wait(), 0, "{}", job.logs());
     assert_eq!((count(&job.result(), "200 token"), count(&job.result(), "quit 200")), (3, 1), "{}", job.logs());

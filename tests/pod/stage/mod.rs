@@ -15,6 +15,7 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use rustix::process::geteuid;
 use sidemint::emulator::Settings;
 
 use crate::support::{PATIENCE, Vendor, tool};
@@ -26,6 +27,10 @@ const NAME: &str = concat!("localhost/sidemint-test:", env!("CARGO_PKG_VERSION")
 pub fn image() -> &'static str {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
+        assert!(
+            geteuid().is_root(),
+            "these tests need root: a kubelet's probes come from outside, by the pod's address"
+        );
         let mut command = Command::new(root().join("scripts/image"));
         let built = command.arg(NAME).env("CONTAINERS_CONF", conf()).output().expect("scripts/image can be run");
         assert!(built.status.success(), "scripts/image: {}", String::from_utf8_lossy(&built.stderr));
