@@ -1,16 +1,17 @@
-//! When a secret says of itself that it ends.
+//! How long a secret says of itself that it is good.
 
 use x509_parser::pem::Pem;
 
 use super::Text;
+use crate::telemetry::metrics::Validity;
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
-/// The end (`notAfter`, RFC 5280 section 4.1.2.5) of the first certificate in PEM among these texts, in seconds since
-/// 1970. The first one is its owner's; those of authorities come after it and live longer. `None` where there is none:
+/// The validity (`notBefore` and `notAfter`, RFC 5280 section 4.1.2.5) of the first certificate in PEM among these texts.
+/// The first one is its owner's; those of authorities come after it and live longer. `None` where there is none:
 /// client secrets, embed secrets and keys do not say how long they are good.
-pub(super) fn of(texts: &[Text]) -> Option<i64> {
+pub(super) fn of(texts: &[Text]) -> Option<Validity> {
     let section = texts.iter().find_map(|text| {
         let (_, rest) = text.split_once(BEGIN)?;
         let (body, _) = rest.split_once(END)?;
@@ -18,7 +19,9 @@ pub(super) fn of(texts: &[Text]) -> Option<i64> {
     })?;
     // Only this section: what decodes a private key beside it leaves a copy that nobody wipes.
     let pem = Pem::iter_from_buffer(section.as_bytes()).next()?.ok()?;
-    Some(pem.parse_x509().ok()?.validity().not_after.timestamp())
+    let certificate = pem.parse_x509().ok()?;
+    let validity = certificate.validity();
+    Some(Validity { starts: validity.not_before.timestamp(), ends: validity.not_after.timestamp() })
 }
 
 #[cfg(test)]
@@ -36,7 +39,8 @@ mod tests {
         let owner = include_str!("testdata/ends-2031.pem");
         let authority = include_str!("testdata/ends-2046.pem");
         let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
-        let (in_2031, in_2046) = (Some(1_924_992_000), Some(2_398_377_600));
+        let from_2026 = |ends| Some(Validity { starts: 1_767_225_600, ends });
+        let (in_2031, in_2046) = (from_2026(1_924_992_000), from_2026(2_398_377_600));
         assert_eq!(of(&[text(owner), text(key)]), in_2031);
         assert_eq!(of(&[text(&format!("{key}{owner}{authority}"))]), in_2031);
         assert_eq!(of(&[text(key), text(&authority.replace('\n', "\r\n"))]), in_2046);

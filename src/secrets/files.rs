@@ -11,7 +11,7 @@ use super::{OVERLAP, POLICY, expiry};
 use crate::lease::{Policy, Source, Want};
 use crate::model::secret::sha256;
 use crate::model::{Clock, Code, Fault, Lifetime, Moment};
-use crate::telemetry::metrics::{Reading, SecretMetrics};
+use crate::telemetry::metrics::{Reading, SecretMetrics, Validity};
 
 /// What is larger is no secret, no certificate and no set of keys.
 const MOST_BYTES: u64 = 256 << 10;
@@ -39,16 +39,16 @@ struct State<T> {
     previous: Option<(Arc<T>, Moment)>,
 }
 
-/// A value, the digest of what it was made of, and when that says that it ends, in seconds since 1970.
+/// A value, the digest of what it was made of, and how long that says that it is good.
 pub(super) struct Made<T> {
     pub(super) value: Arc<T>,
     digest: [u8; 32],
-    ends: Option<i64>,
+    validity: Option<Validity>,
 }
 
 impl<T> Clone for Made<T> {
     fn clone(&self) -> Self {
-        Made { value: Arc::clone(&self.value), digest: self.digest, ends: self.ends }
+        Made { value: Arc::clone(&self.value), digest: self.digest, validity: self.validity }
     }
 }
 
@@ -100,8 +100,8 @@ impl<T> Files<T> {
             result => result.map(|value| (digest, value, expiry::of(&texts))),
         };
         let path = self.paths.first().cloned().unwrap_or_default();
-        let (digest, value, ends) = result.map_err(|message| Bad { reading: Reading::Unusable, path, message })?;
-        Ok(Made { value: Arc::new(value), digest, ends })
+        let (digest, value, validity) = result.map_err(|message| Bad { reading: Reading::Unusable, path, message })?;
+        Ok(Made { value: Arc::new(value), digest, validity })
     }
 
     async fn texts(&self) -> Result<([u8; 32], Vec<Text>), Bad> {
@@ -118,7 +118,7 @@ impl<T> Files<T> {
 
 impl<T> Drop for Files<T> {
     fn drop(&mut self) {
-        self.metrics.ends(None);
+        self.metrics.valid(None);
     }
 }
 
@@ -135,7 +135,7 @@ impl<T: Send + Sync + 'static> Source for Files<T> {
         let made = self.read().await?;
         // At each look, not at each change: what a reload has replaced takes its series with it when it goes, and
         // that may be after its successor came.
-        self.metrics.ends(made.ends);
+        self.metrics.valid(made.validity);
         Ok((made, Lifetime::unbounded(self.clock.now())))
     }
 

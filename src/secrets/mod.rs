@@ -250,26 +250,30 @@ mod tests {
         assert!(error.contains("UNSET"), "{error}");
     }
 
-    /// What a scrape says of when secrets end.
-    fn ends(vault: &Vault) -> Vec<String> {
+    /// What a scrape says of how long secrets are good.
+    fn validity(vault: &Vault) -> Vec<String> {
         let text = String::from_utf8(vault.metrics.render()).unwrap();
-        text.lines().filter(|line| line.starts_with("sidemint_secret_expiry")).map(str::to_owned).collect()
+        let of_time = |line: &&str| line.starts_with("sidemint_secret_") && line.contains("_timestamp_seconds{");
+        text.lines().filter(of_time).map(str::to_owned).collect()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_end_of_a_certificate_is_told_for_as_long_as_it_is_in_use() {
+    async fn the_life_of_a_certificate_is_told_for_as_long_as_it_is_in_use() {
         let [in_2031, in_2046] = [include_str!("testdata/ends-2031.pem"), include_str!("testdata/ends-2046.pem")];
-        let told = |end: &str| [format!(r#"sidemint_secret_expiry_timestamp_seconds{{secret="s"}} {end}"#)];
+        let told = |end: &str| {
+            [("expiry", end), ("start", "1767225600")]
+                .map(|(which, at)| format!(r#"sidemint_secret_{which}_timestamp_seconds{{secret="s"}} {at}"#))
+        };
         let (vault, file) = (vault(), tempfile::NamedTempFile::new().unwrap());
         let reference = SecretRef::File(file.path().into());
         std::fs::write(&file, in_2031).unwrap();
         let secret = vault.open("s", &reference).await.unwrap();
-        assert_eq!(ends(&vault), told("1924992000"));
+        assert_eq!(validity(&vault), told("1924992000"));
         for (content, is) in [(in_2046, told("2398377600").to_vec()), ("a secret without an end", vec![])] {
             std::fs::write(&file, content).unwrap();
             secret.latest().await.unwrap();
             tokio::time::timeout(POLL, async {
-                while ends(&vault) != is {
+                while validity(&vault) != is {
                     tokio::task::yield_now().await;
                 }
             })
@@ -277,7 +281,7 @@ mod tests {
             .unwrap();
         }
         drop(secret);
-        assert_eq!(ends(&vault), Vec::<String>::new(), "what is not there any more does not end");
+        assert_eq!(validity(&vault), Vec::<String>::new(), "what is not there any more does not end");
     }
 
     #[tokio::test]

@@ -20,7 +20,7 @@ pub use embed::EmbedMetrics;
 pub use fleet::FleetMetrics;
 pub use label::{CallOutcome, FleetOutcome, Label, LoadRejection, Operation, Outcome, Reading, StatusClass, Warning};
 pub use route::RouteMetrics;
-pub use secret::SecretMetrics;
+pub use secret::{SecretMetrics, Validity};
 pub use upstream::{LoadMetrics, UpstreamMetrics};
 
 /// All families and their registry.
@@ -160,7 +160,7 @@ mod tests {
         upstream.service_token_got(5, 1);
         upstream.loads.started(Duration::ZERO);
         metrics.secret("upstreams.acme.auth").read(Reading::Ok);
-        metrics.secret("server.tls").ends(Some(7));
+        metrics.secret("server.tls").valid(Some(Validity { starts: 3, ends: 7 }));
         metrics.refused(crate::model::Code::ForbiddenHost);
         let text = String::from_utf8(metrics.render()).unwrap();
         assert!(!text.contains("sidemint_fleet"), "nothing that is not configured raises an alarm");
@@ -189,6 +189,7 @@ mod tests {
             r#"sidemint_loads_waiting{upstream="acme"} 0"#,
             r#"sidemint_load_wait_seconds_count{upstream="acme"} 1"#,
             r#"sidemint_secret_reloads_total{outcome="ok",secret="upstreams.acme.auth"} 1"#,
+            r#"sidemint_secret_start_timestamp_seconds{secret="server.tls"} 3"#,
             r#"sidemint_secret_expiry_timestamp_seconds{secret="server.tls"} 7"#,
             r#"sidemint_refused_requests_total{code="forbidden_host"} 1"#,
             "process_open_fds ",

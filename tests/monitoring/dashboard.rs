@@ -169,6 +169,7 @@ fn panels_say_what_they_show_and_in_what() {
         let letters: BTreeSet<_> = targets.iter().map(|target| &target.ref_id).collect();
         assert_eq!(letters.len(), targets.len(), "{title}: letters are used once");
         for Target { expr, legend_format, .. } in targets {
+            assert!(expr.contains(r#"job=~"$job"#), "{title}: of the jobs that are chosen");
             assert!(!legend_format.is_empty(), "{title}: each line has a name");
             assert_eq!(
                 expr.contains('['),

@@ -4,16 +4,20 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use super::promql::lists;
 use super::rules::{CASES, Cases, RULES, Rules, read};
 use super::stage::s;
 use super::support::{Process, tool};
+
+/// What the chart puts `namespace` in front of, and where.
+const BY_NAMESPACE: [(&str, &str); 2] = [("by (job", "by (namespace, job"), ("on (job", "on (namespace, job")];
 
 const PAGE: &str = "docs/alerts.md";
 
 fn promtool(arguments: &[&str]) {
     let mut command = Command::new(tool("SIDEMINT_TEST_PROMTOOL"));
     command.args(arguments);
-    // The cases are 44 small databases, and the machine has other things to do.
+    // The cases are 56 small databases, and the machine has other things to do.
     let ended = Process::spawn(command).end(s(120));
     assert_eq!(ended.code, Some(0), "{arguments:?}: {}{}", ended.out, ended.err);
 }
@@ -39,6 +43,33 @@ fn every_alert_fires_when_it_should_and_not_when_it_should_not() {
     let unknown: Vec<_> =
         cases.iter().map(|case| case.alertname.as_str()).filter(|name| !names.contains(name)).collect();
     assert!(unknown.is_empty(), "cases for alerts that are not there: {unknown:?}");
+}
+
+/// As the chart renders them: jobs of one name in two namespaces are two. The same cases hold.
+#[test]
+fn namespaces_can_be_put_before_jobs() {
+    let rules = Rules::read();
+    let lists: Vec<_> = rules.all().flat_map(|rule| lists(&rule.expr)).collect();
+    assert!(!lists.is_empty());
+    for list in lists {
+        let first = BY_NAMESPACE.iter().any(|(plain, _)| {
+            list.strip_prefix(plain)
+                .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
+        });
+        assert!(first, "{list}: begins with `job`, written like this");
+    }
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file can be written");
+        path.display().to_string()
+    };
+    let of_namespaces = BY_NAMESPACE.iter().fold(read(RULES), |text, (plain, with)| text.replace(plain, with));
+    let path = write("alerts.yaml", &of_namespaces);
+    promtool(&["check", "rules", "--lint-fatal", &path]);
+    let cases =
+        read(CASES).replace("{job=", r#"{namespace="apps", job="#).replace(", job: ", ", namespace: apps, job: ");
+    promtool(&["test", "rules", &write("alerts_test.yaml", &cases)]);
 }
 
 #[test]

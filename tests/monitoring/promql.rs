@@ -102,6 +102,16 @@ pub fn labels(expression: &str) -> BTreeSet<String> {
     lists.flat_map(inside).filter(|piece| piece.0 == Kind::Word).map(|piece| piece.1.to_owned()).collect()
 }
 
+/// The lists of labels that an expression groups and joins by, as they are written.
+pub fn lists(expression: &str) -> Vec<String> {
+    let all = pieces(expression);
+    let starts = all.iter().enumerate().filter(|(_, piece)| LABEL_LISTS.contains(&piece.1));
+    let text = |(at, _)| -> String {
+        all.iter().skip(at).take_while(|piece| piece.1 != ")").map(|(_, piece)| *piece).collect()
+    };
+    starts.map(text).collect()
+}
+
 /// The same expression without its judgement: comparisons say how they went and keep what they compare, and what one part
 /// takes away from another is asked for instead. It has an answer if all its parts have, and belong together.
 pub fn answering(expression: &str) -> String {
@@ -142,6 +152,7 @@ fn expressions_are_understood() {
     let found: Vec<_> = selectors(expression).into_iter().map(|selector| selector.text).collect();
     assert_eq!(found, ["a:b", r#"c{x!~"}|{", y="1h > 2"}"#, "d"]);
     assert_eq!(labels(expression).into_iter().collect::<Vec<_>>(), ["job", "upstream"]);
+    assert_eq!(lists(expression), ["by (job, upstream", "on (job"]);
     assert_eq!(
         answering(expression),
         r#"count by (job, upstream) (a:b > bool 0 and on (job) rate(c{x!~"}|{", y="1h > 2"}[10m] offset 1d)) / 14.4 == bool d"#

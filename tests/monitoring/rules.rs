@@ -20,6 +20,9 @@ pub struct Rules {
 #[serde(deny_unknown_fields)]
 pub struct Group {
     pub name: String,
+    /// How often it is looked at, where that is not as often as usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
     pub rules: Vec<Rule>,
 }
 
@@ -61,9 +64,12 @@ impl Rules {
         serde_saphyr::from_str(&read(RULES)).expect("the rules are rules")
     }
 
-    /// The same in a hurry: every window and every `for` is so much shorter, and nothing else is different. Counts, shares
-    /// and seconds that are compared stay.
+    /// The same in a hurry: every window, every `for` and every interval is so much shorter, and nothing else is different.
+    /// Counts, shares and seconds that are compared stay.
     pub fn hurried(mut self, times: u64) -> Rules {
+        for group in &mut self.groups {
+            group.interval = group.interval.as_ref().map(|interval| promql::shorter(interval, times));
+        }
         for rule in self.groups.iter_mut().flat_map(|group| &mut group.rules) {
             rule.expr = promql::hurried(&rule.expr, times);
             rule.lasting = rule.lasting.as_ref().map(|lasting| promql::shorter(lasting, times));

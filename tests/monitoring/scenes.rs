@@ -268,12 +268,15 @@ fn fleet() {
     watch.ends(&["SidemintFleetDown"]);
 }
 
-/// One of two.
+/// One of two, then both.
 fn down() {
     let vendor = Vendor::start();
     let [one, other] = [plain(&vendor, "", ""), plain(&vendor, "", "")];
     let watch = Watch::on("down", &[&one, &other]).calm(&[]);
     one.process.signal(Signal::KILL);
-    watch.fires(&["SidemintDown"], &serde_json::json!({"instance": one.admin.to_string()}));
+    watch.fires(&["SidemintInstanceDown"], &serde_json::json!({"instance": one.admin.to_string()}));
     assert_eq!(watch.firing().len(), 1, "nothing is wrong with the other one");
+    other.process.signal(Signal::KILL);
+    watch.fires(&["SidemintDown"], &serde_json::json!({"severity": "page"}));
+    assert_eq!(watch.firing().len(), 1, "one page for both");
 }

@@ -10,6 +10,7 @@ use super::label::{Counters, Reading};
 #[derive(Clone)]
 pub(super) struct Families {
     reloads: IntCounterVec,
+    start: IntGaugeVec,
     expiry: IntGaugeVec,
 }
 
@@ -20,6 +21,11 @@ impl Families {
                 "secret_reloads_total",
                 "Readings of secret files that brought something new or failed.",
                 &["secret", "outcome"],
+            )?,
+            start: make.gauge(
+                "secret_start_timestamp_seconds",
+                "When a certificate that is in use began. What is left of its life is judged by the whole of it.",
+                &["secret"],
             )?,
             expiry: make.gauge(
                 "secret_expiry_timestamp_seconds",
@@ -32,8 +38,16 @@ impl Families {
     pub(super) fn resolve(&self, name: &str) -> SecretMetrics {
         // From zero on: what begins with one is no increase to Prometheus.
         let reloads = Counters::resolve::<Reading>(&self.reloads, &[name]);
-        SecretMetrics(Arc::new(Secret { name: name.to_owned(), reloads, expiry: self.expiry.clone() }))
+        let (start, expiry) = (self.start.clone(), self.expiry.clone());
+        SecretMetrics(Arc::new(Secret { name: name.to_owned(), reloads, start, expiry }))
     }
+}
+
+/// From when to when a secret is good, in seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    pub starts: i64,
+    pub ends: i64,
 }
 
 /// Of one secret.
@@ -43,6 +57,7 @@ pub struct SecretMetrics(Arc<Secret>);
 struct Secret {
     name: String,
     reloads: Counters,
+    start: IntGaugeVec,
     expiry: IntGaugeVec,
 }
 
@@ -57,13 +72,17 @@ impl SecretMetrics {
         self.0.reloads.inc(reading);
     }
 
-    /// Tells when it ends, in seconds since 1970. `None` where it does not say, or is used no longer.
-    pub fn ends(&self, at: Option<i64>) {
-        let expiry = &self.0.expiry;
-        match at {
-            Some(at) => expiry.with_label_values(&[self.name()]).set(at),
-            // There need not be one.
-            None => _ = expiry.remove_label_values(&[self.name()]),
+    /// Tells how long it is good. `None` where it does not say, or is used no longer.
+    pub fn valid(&self, validity: Option<Validity>) {
+        for (gauge, at) in [
+            (&self.0.start, validity.map(|validity| validity.starts)),
+            (&self.0.expiry, validity.map(|validity| validity.ends)),
+        ] {
+            match at {
+                Some(at) => gauge.with_label_values(&[self.name()]).set(at),
+                // There need not be one.
+                None => _ = gauge.remove_label_values(&[self.name()]),
+            }
         }
     }
 }
