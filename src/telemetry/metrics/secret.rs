@@ -46,7 +46,9 @@ impl Families {
 /// From when to when a secret is good, in seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
+    /// `notBefore`.
     pub starts: i64,
+    /// `notAfter`.
     pub ends: i64,
 }
 
