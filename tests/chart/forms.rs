@@ -114,6 +114,63 @@ fn a_socket_is_in_a_memory_volume_and_open_to_the_pods_group() {
     assert_eq!(sidecar["readinessProbe"]["httpGet"]["path"], "/readyz", "it was asked for");
 }
 
+/// It would change the owner of the app's volumes.
+#[test]
+fn a_group_for_volumes_is_there_with_the_socket_only() {
+    for case in ["app-sidecar-native", "app-federation-entra", "app-federation-databricks", "gateway-tls"] {
+        let context = &pods(&render(case, "1.31").documents)[0].spec["securityContext"];
+        assert_eq!(context, &json!({"seccompProfile": {"type": "RuntimeDefault"}}), "{case}");
+    }
+    let own = changed("sidecar-socket", |values| values["podSecurityContext"] = json!({"fsGroup": 2000}));
+    let documents = app_documents(&own, "1.31");
+    assert_eq!(pods(&documents)[0].spec["securityContext"]["fsGroup"], 2000);
+    assert_eq!(pods(&documents)[0].spec["securityContext"]["fsGroupChangePolicy"], "OnRootMismatch");
+}
+
+/// Through values of somebody else's chart, where a null does not take away a default with Helm 4.
+#[test]
+fn on_openshift_no_user_and_no_group_is_named() {
+    let app = app_with("openshift", |chart| chart);
+    let values = changed("sidecar-socket", |values| values["openshift"] = json!(true));
+    std::fs::write(app.join("values.yaml"), json!({"image": "i", "sidemint": values}).to_string()).expect("a file");
+    let nothing = write("values.json", "{}");
+    let gateway = changed("gateway-full", |values| values["openshift"] = json!(true));
+    let gateway = write("values.json", &gateway.to_string());
+    for helm in HELMS {
+        for (chart, values) in [(&app, &nothing), (&chart(), &gateway)] {
+            let documents = split(&good(&helm.template(chart, values, "1.31"), "helm template"));
+            let pods = pods(&documents);
+            assert!(pods.len() >= 2);
+            for pod in &pods {
+                let context = &pod.spec["securityContext"];
+                assert!(context["fsGroup"].is_null() && context["fsGroupChangePolicy"].is_null(), "{context}");
+                for container in pod.containers().iter().filter(|c| text(c, "/image").contains("/sidemint")) {
+                    let own = &container["securityContext"];
+                    assert!(own["runAsUser"].is_null() && own["runAsGroup"].is_null(), "{helm:?}: {own}");
+                    assert_eq!(own["runAsNonRoot"], true, "{helm:?}");
+                }
+            }
+        }
+    }
+}
+
+/// `sidemint wait` in the app's container asks at this address.
+#[test]
+fn the_app_is_told_the_admin_port_that_is_there() {
+    for (host, from_pod) in [
+        ("0.0.0.0", "127.0.0.1:8191"),
+        ("[::]", "[::1]:8191"),
+        ("[::1]", "[::1]:8191"),
+        ("127.0.0.2", "127.0.0.2:8191"),
+        ("10.0.0.1", "10.0.0.1:8191"),
+    ] {
+        let values = changed("sidecar-environment", |values| values["admin"] = json!({"host": host}));
+        let documents = app_documents(&values, "1.31");
+        let portal = &list(pods(&documents)[0].spec, "/containers")[0];
+        assert!(variables(portal).contains(&("SIDEMINT_ADMIN_LISTEN", from_pod)), "{host}: {portal}");
+    }
+}
+
 /// A token port is never open to the network without TLS or a secret.
 #[test]
 fn only_a_gateway_listens_beyond_its_pod() {

@@ -15,7 +15,7 @@ const fn refused(case: &'static str, change: fn(&mut Value), says: &'static str)
     Refused { case, change, says }
 }
 
-const OF_BOTH: [Refused; 12] = [
+const OF_BOTH: [Refused; 14] = [
     refused("sidecar-native", |v| v["config"] = json!({"log": {"level": "debug"}}), "there is nothing to run"),
     refused("sidecar-native", |v| v["existingConfigMap"] = json!("mine"), "config and existingConfigMap are both set"),
     refused(
@@ -44,6 +44,12 @@ const OF_BOTH: [Refused; 12] = [
         |v| v["callerToken"] = json!({"existingSecret": "x"}),
         "without config.upstreams there is none",
     ),
+    refused("sidecar-existing", |v| v["hmac"] = json!({"existingSecret": "x"}), "with existingConfigMap that is yours"),
+    refused(
+        "sidecar-existing",
+        |v| v["socket"] = json!({"enabled": true, "peerUids": [1]}),
+        "with existingConfigMap that is yours",
+    ),
 ];
 
 const OF_THE_SIDECAR: [Refused; 3] = [
@@ -56,7 +62,7 @@ const OF_THE_SIDECAR: [Refused; 3] = [
     ),
 ];
 
-const OF_THE_GATEWAY: [Refused; 13] = [
+const OF_THE_GATEWAY: [Refused; 15] = [
     refused("gateway-caller", |v| v["config"] = json!({}), "there is nothing to run"),
     refused("gateway-caller", |v| v["callerToken"] = json!({}), "the gateway is reached over the network"),
     refused("gateway-caller", |v| v["image"] = json!({}), "image.repository is not set"),
@@ -86,7 +92,39 @@ const OF_THE_GATEWAY: [Refused; 13] = [
         |v| v["gateway"]["autoscaling"]["minReplicas"] = json!(9),
         "minReplicas is above maxReplicas",
     ),
+    refused(
+        "gateway-tls",
+        |v| v["gateway"]["tls"]["clientCa"] = json!({}),
+        "nothing proves who the gateway's callers are",
+    ),
+    refused("gateway-caller", |v| v["config"]["admin"] = json!({"quit": true}), "config.admin.quit is for the sidecar"),
 ];
+
+/// What comes close to the above, and works.
+#[test]
+fn what_can_work_is_not_refused() {
+    let server_only = |more: fn(&mut Value)| {
+        changed("gateway-tls", |v| {
+            v["gateway"]["tls"]["clientCa"] = json!({});
+            more(v);
+        })
+    };
+    let jwt = json!({"source": "jwt", "jwt": {"issuer": "https://i", "audience": "a", "algorithms": ["RS256"]}});
+    let jwt = changed("gateway-tls", |v| {
+        v["gateway"]["tls"]["clientCa"] = json!({});
+        v["config"]["viewers"] = jwt.clone();
+    });
+    for values in [
+        server_only(|v| v["gateway"]["allowAnyCaller"] = json!(true)),
+        server_only(|v| v["callerToken"] = json!({"existingSecret": "x"})),
+        server_only(|v| v["config"]["server"] = json!({"caller_token_env": "X"})),
+        jwt,
+    ] {
+        super::renders::with(&values);
+    }
+    let quit = changed("sidecar-native", |v| v["config"]["admin"] = json!({"quit": true}));
+    super::renders::with(&quit);
+}
 
 #[test]
 fn what_cannot_work_is_refused_with_a_sentence() {
@@ -130,7 +168,10 @@ fn the_notes_warn_of_limits_that_add_up_and_of_callers_without_proof() {
     assert!(many.contains("each keeps a load limit of its own"), "{many}");
     let shares = notes("gateway-fleet", |v| v["gateway"]["replicas"] = json!(4));
     assert!(shares.contains("config.fleet.replicas is 3, and there can be 4"), "{shares}");
-    let open = notes("gateway-tls", |v| v["gateway"]["tls"] = json!({"existingSecret": "x"}));
+    let open = notes("gateway-tls", |v| {
+        v["gateway"]["tls"] = json!({"existingSecret": "x"});
+        v["gateway"]["allowAnyCaller"] = json!(true);
+    });
     assert!(open.contains("nothing proves who the callers are"), "{open}");
     let sidecar = notes("sidecar-native", |_| ());
     assert!(sidecar.contains("existingConfigMap: rel-sidemint") && sidecar.contains("alias: sidemint"), "{sidecar}");

@@ -98,6 +98,13 @@
 {{- if not (or $shown .Values.existingConfigMap) -}}
 {{- fail "the gateway is reached over the network: set gateway.tls.existingSecret, gateway.tls.certManager or callerToken.existingSecret; the binary refuses to listen there without one of them" -}}
 {{- end -}}
+{{- $proven := or .Values.callerToken.existingSecret $server.caller_token_file $server.caller_token_env $gateway.tls.clientCa.existingSecret (get ($server.tls | default dict) "client_ca_file") (eq (get (get .Values.config "viewers" | default dict) "source" | default "" | toString) "jwt") -}}
+{{- if not (or $proven $gateway.allowAnyCaller .Values.existingConfigMap) -}}
+{{- fail "nothing proves who the gateway's callers are, and whoever reaches it could have a token for any viewer: set callerToken.existingSecret, gateway.tls.clientCa.existingSecret or config.viewers.source: jwt, or gateway.allowAnyCaller if that is meant" -}}
+{{- end -}}
+{{- if get (get .Values.config "admin" | default dict) "quit" -}}
+{{- fail "config.admin.quit is for the sidecar of a Job: a gateway is stopped by Kubernetes, and by no caller" -}}
+{{- end -}}
 {{- if .Values.socket.enabled -}}
 {{- fail "socket.enabled is for sidecars: nobody outside the pod reaches a gateway's socket" -}}
 {{- end -}}

@@ -46,6 +46,12 @@ variables say that, so that it holds for a ConfigMap of the user's, too.
 {{- if or (hasPrefix "127." $host) (eq $host "[::1]") (eq $host "localhost") -}}true{{- end -}}
 {{- end -}}
 
+{{/* Where a process of the same pod finds the admin port: on all addresses it is on loopback, too. */}}
+{{- define "sidemint.adminFromPod" -}}
+{{- $admin := (include "sidemint.values" . | fromJson).admin -}}
+{{- printf "%s:%d" (get (dict "0.0.0.0" "127.0.0.1" "[::]" "[::1]") $admin.host | default $admin.host) (int $admin.port) -}}
+{{- end -}}
+
 {{/* Bytes of memory that a cache of so many bytes needs. */}}
 {{- define "sidemint.memoryNeeded" -}}
 {{- add (mul 24 1048576) (div (mul . 3) 2) -}}
@@ -60,6 +66,9 @@ variables say that, so that it holds for a ConfigMap of the user's, too.
 {{- $source := include "sidemint.configSource" . -}}
 {{- if and $v.existingConfigMap $config -}}
 {{- fail "config and existingConfigMap are both set: the one would be ignored; give one of them" -}}
+{{- end -}}
+{{- if and $v.existingConfigMap (or $v.hmac.existingSecret $v.socket.peerUids) -}}
+{{- fail "hmac and socket.peerUids become part of the config file, and with existingConfigMap that is yours: write viewers.hmac_key_file (mount it by existingSecret or extraSecrets) and server.unix_socket.peer_uids there" -}}
 {{- end -}}
 {{- /* The chart itself in mode sidecar runs nothing, and may be there for the alerts alone. */ -}}
 {{- $runs := ne (include "sidemint.mode" .) "sidecar" -}}

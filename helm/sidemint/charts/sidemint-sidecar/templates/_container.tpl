@@ -49,12 +49,18 @@ resources:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 securityContext:
-  {{- toYaml $v.securityContext | nindent 2 }}
+  {{- include "sidemint.securityContext" $root | nindent 2 }}
 {{- $mounts := compact (list (include "sidemint.containerMounts" $root) (include "sidemint.moreMounts" .)) | join "\n" }}
 {{- with $mounts }}
 volumeMounts:
   {{- . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{/* OpenShift gives each namespace users and groups of its own, and refuses others. */}}
+{{- define "sidemint.securityContext" -}}
+{{- $v := include "sidemint.values" . | fromJson -}}
+{{- toYaml (ternary (omit $v.securityContext "runAsUser" "runAsGroup") $v.securityContext $v.openshift) -}}
 {{- end -}}
 
 {{- define "sidemint.moreMounts" -}}
@@ -148,6 +154,18 @@ httpGet:
 {{- end -}}
 {{- end -}}
 
+{{/*
+The pod of somebody else's chart may mount a token of the Kubernetes API into all of its containers. Kubernetes leaves out
+those that have something at that place already, so the sidecar gets an empty folder there; the app keeps its token.
+*/}}
+{{- define "sidemint.hidesApiToken" -}}
+{{- $paths := list -}}
+{{- range (include "sidemint.values" . | fromJson).extraVolumeMounts -}}
+{{- $paths = append $paths (get . "mountPath" | toString | trimSuffix "/") -}}
+{{- end -}}
+{{- if and (eq (include "sidemint.mode" .) "library") (not (has "/var/run/secrets/kubernetes.io/serviceaccount" $paths)) -}}true{{- end -}}
+{{- end -}}
+
 {{- define "sidemint.containerMounts" -}}
 {{- $v := include "sidemint.values" . | fromJson -}}
 {{- $mounts := list -}}
@@ -171,6 +189,9 @@ httpGet:
 {{- end -}}
 {{- if $v.socket.enabled -}}
 {{- $mounts = append $mounts (dict "name" "sidemint-socket" "mountPath" (dir $v.socket.path)) -}}
+{{- end -}}
+{{- if include "sidemint.hidesApiToken" . -}}
+{{- $mounts = append $mounts (dict "name" "sidemint-no-api-token" "mountPath" "/var/run/secrets/kubernetes.io/serviceaccount" "readOnly" true) -}}
 {{- end -}}
 {{- with $mounts -}}
 {{- toYaml . -}}

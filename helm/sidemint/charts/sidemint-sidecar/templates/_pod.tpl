@@ -53,6 +53,9 @@
 {{- if $v.socket.enabled -}}
 {{- $volumes = append $volumes (dict "name" "sidemint-socket" "emptyDir" (dict "medium" "Memory" "sizeLimit" "1Mi")) -}}
 {{- end -}}
+{{- if include "sidemint.hidesApiToken" . -}}
+{{- $volumes = append $volumes (dict "name" "sidemint-no-api-token" "emptyDir" (dict "medium" "Memory" "sizeLimit" "4Ki")) -}}
+{{- end -}}
 {{- with $volumes -}}
 {{- toYaml . -}}
 {{- end -}}
@@ -72,7 +75,7 @@
   value: {{ printf "http://127.0.0.1:%d" (int $v.ports.api) | quote }}
 {{- end }}
 - name: SIDEMINT_ADMIN_LISTEN
-  value: {{ printf "127.0.0.1:%d" (int $v.admin.port) | quote }}
+  value: {{ include "sidemint.adminFromPod" . | quote }}
 {{- if $v.callerToken.existingSecret }}
 - name: SIDEMINT_CALLER_TOKEN_FILE
   value: {{ include "sidemint.callerTokenFile" . }}
@@ -106,9 +109,23 @@ checksum/sidemint-config: {{ include "sidemint.config" . | sha256sum }}
 {{- end -}}
 {{- end -}}
 
-{{/* For the pod's securityContext. */}}
+{{/*
+For the pod's securityContext. A group that owns the volumes is for the socket alone: it would change the app's own volumes,
+too. Secrets and ConfigMaps are 0644 without it, and so are service account tokens, or 0600 of the one user where all
+containers have the same one: the sidecar can read them either way.
+*/}}
 {{- define "sidemint.podSecurityContext" -}}
-{{- toYaml (include "sidemint.values" . | fromJson).podSecurityContext -}}
+{{- $v := include "sidemint.values" . | fromJson -}}
+{{- $context := $v.podSecurityContext -}}
+{{- if $v.openshift -}}
+{{- $context = omit $context "fsGroup" "runAsUser" "runAsGroup" -}}
+{{- else if and $v.socket.enabled (not (hasKey $context "fsGroup")) -}}
+{{- $context = set $context "fsGroup" 65532 -}}
+{{- end -}}
+{{- if not (hasKey $context "fsGroup") -}}
+{{- $context = omit $context "fsGroupChangePolicy" -}}
+{{- end -}}
+{{- toYaml $context -}}
 {{- end -}}
 
 {{/* For the pod's imagePullSecrets. */}}
