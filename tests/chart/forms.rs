@@ -280,6 +280,101 @@ fn the_chart_itself_can_be_a_dependency() {
     }
 }
 
+/// Both charts as dependencies, by their own names: each has its values.
+#[test]
+fn a_chart_can_depend_on_both() {
+    copy(&chart(), &scratch("both").join("chart"));
+    let both = app_with("both", |chart| {
+        let chart = chart.replace("    alias: sidemint\n", "");
+        format!("{}\n  - {{name: sidemint, version: 0.1.0, repository: 'file://../chart'}}\n", chart.trim_end())
+    });
+    let values = json!({
+        "sidemint-sidecar": changed("sidecar-native", |_| ()),
+        "sidemint": changed("gateway-caller", |_| ()),
+    });
+    for helm in HELMS {
+        let rendered = helm.template(&both, &write("values.json", &values.to_string()), "1.31");
+        let documents = split(&good(&rendered, "helm template"));
+        let pods = pods(&documents);
+        let pod = pods.iter().find(|pod| pod.owner == "Deployment rel-portal").expect("the app");
+        assert_eq!(form_of(pod), "native", "{helm:?}");
+        let config = list(pod.spec, "/volumes").iter().find(|volume| volume["name"] == "sidemint-config");
+        assert_eq!(config.expect("a volume")["configMap"]["name"], "rel-portal-sidemint", "{helm:?}");
+        let gateway = pods.iter().find(|pod| pod.owner == "Deployment rel-sidemint").expect("the gateway");
+        assert_eq!(form_of(gateway), "plain", "{helm:?}");
+    }
+}
+
+/// Names of digits are names, and a label that is a number is refused by the API server.
+#[test]
+fn names_and_labels_are_texts_whatever_they_look_like() {
+    let digits = |values: &mut Value| {
+        values["fullnameOverride"] = json!("12345");
+        values["nameOverride"] = json!("99");
+        values["existingSecret"] = json!("99");
+        values["serviceAccount"] = json!({"create": true, "name": "1e3"});
+        values["commonLabels"] = json!({"a": "true", "b": "1"});
+    };
+    let full = changed("gateway-full", |values| {
+        digits(values);
+        values["gateway"]["priorityClassName"] = json!("true");
+        values["gateway"]["runtimeClassName"] = json!("99");
+    });
+    let tls = changed("gateway-tls", |values| {
+        digits(values);
+        values["gateway"]["tls"] = json!({"existingSecret": "99", "clientCa": {"existingSecret": "1", "key": "2"}});
+    });
+    let monitoring = changed("monitoring", |values| values["dashboard"]["namespace"] = json!("77"));
+    let plain = changed("sidecar-plain", |_| ());
+    let sidecar = below("sidemint", &changed("sidecar-native", digits));
+    let cases = [
+        (chart(), full),
+        (chart(), tls),
+        (chart(), monitoring),
+        (chart(), plain.clone()),
+        (app(), below("sidemint", &plain)),
+        (app(), sidecar),
+    ];
+    for helm in HELMS {
+        for (chart, values) in &cases {
+            let mut command = helm.command();
+            command.args(["template", "1234567"]).arg(chart).args(["--namespace", "99", "--kube-version", "1.31"]);
+            command.arg("--values").arg(write("values.json", &values.to_string()));
+            let documents = split(&good(&output(&mut command), "helm template"));
+            assert!(!documents.is_empty());
+            let mut wrong = Vec::new();
+            documents.iter().for_each(|document| no_texts(document, "", &mut wrong));
+            assert_eq!(wrong, Vec::<String>::new(), "{helm:?}");
+        }
+    }
+}
+
+/// Places where Kubernetes wants a text, and has something else.
+fn no_texts(value: &Value, place: &str, wrong: &mut Vec<String>) {
+    const MAPS: [&str; 4] = ["/labels", "/annotations", "/matchLabels", "/data"];
+    const NAMES: [&str; 9] = [
+        "/name",
+        "/namespace",
+        "/secretName",
+        "/serviceAccountName",
+        "/priorityClassName",
+        "/runtimeClassName",
+        "/key",
+        "/value",
+        "/image",
+    ];
+    let ends = |ends: &[&str]| ends.iter().any(|end| place.ends_with(end));
+    let all_texts = value.as_object().is_some_and(|map| map.values().all(Value::is_string));
+    if ends(&NAMES) && !value.is_string() || ends(&MAPS) && !all_texts {
+        wrong.push(format!("{place}: {value}"));
+    }
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, part)| no_texts(part, &format!("{place}/{key}"), wrong)),
+        Value::Array(items) => items.iter().for_each(|item| no_texts(item, &format!("{place}/-"), wrong)),
+        _ => (),
+    }
+}
+
 fn names(documents: &[Value]) -> Vec<&str> {
     documents.iter().map(|document| text(document, "/metadata/name")).collect()
 }

@@ -60,14 +60,14 @@
 {{- with include "sidemint.gateway.tlsSecret" . }}
 - name: sidemint-tls
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
 {{- with $.Values.gateway.tls.clientCa }}
 {{- if .existingSecret }}
 - name: sidemint-client-ca
   secret:
-    secretName: {{ .existingSecret }}
+    secretName: {{ .existingSecret | quote }}
     items:
-      - key: {{ .key }}
+      - key: {{ .key | quote }}
         path: ca.crt
 {{- end }}
 {{- end }}

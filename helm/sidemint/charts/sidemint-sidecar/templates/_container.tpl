@@ -9,7 +9,7 @@ volume mounts, a list) and preStopSleepSeconds.
 {{- include "sidemint.check" $root -}}
 name: sidemint
 image: {{ include "sidemint.image" $root | quote }}
-imagePullPolicy: {{ $v.image.pullPolicy }}
+imagePullPolicy: {{ $v.image.pullPolicy | quote }}
 {{- if eq .form "native" }}
 restartPolicy: Always
 {{- end }}

@@ -13,8 +13,8 @@ cluster (mode: sidecar) for these.
 {{- end -}}
 
 {{- define "sidemint.metadata" -}}
-name: {{ include "sidemint.fullname" . }}
-namespace: {{ .Release.Namespace }}
+name: {{ include "sidemint.fullname" . | quote }}
+namespace: {{ .Release.Namespace | quote }}
 labels:
   {{- include "sidemint.labels" . | nindent 2 }}
 {{- end -}}
@@ -37,8 +37,8 @@ data:
 apiVersion: v1
 kind: ServiceAccount
 metadata:
-  name: {{ include "sidemint.serviceAccountName" . }}
-  namespace: {{ .Release.Namespace }}
+  name: {{ include "sidemint.serviceAccountName" . | quote }}
+  namespace: {{ .Release.Namespace | quote }}
   labels:
     {{- include "sidemint.labels" . | nindent 4 }}
     {{- with $v.serviceAccount.labels }}

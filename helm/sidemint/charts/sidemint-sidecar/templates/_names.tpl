@@ -22,16 +22,16 @@
 {{- end -}}
 
 {{- define "sidemint.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "sidemint.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "sidemint.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "sidemint.labels" -}}
 {{- $v := include "sidemint.values" . | fromJson -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" | quote }}
 {{ include "sidemint.selectorLabels" . }}
 app.kubernetes.io/version: {{ include "sidemint.version" . | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 {{- with $v.commonLabels }}
 {{ toYaml . }}
 {{- end }}

@@ -99,7 +99,7 @@
 
 {{/* By this label the monitor finds the pod. */}}
 {{- define "sidemint.podLabels" -}}
-sidemint/sidecar: {{ include "sidemint.fullname" . }}
+sidemint/sidecar: {{ include "sidemint.fullname" . | quote }}
 {{- end -}}
 
 {{/* A config that changes restarts the pods. Secrets are read again by themselves. */}}

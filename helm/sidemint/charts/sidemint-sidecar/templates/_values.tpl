@@ -1,11 +1,14 @@
 {{/*
 All values, as JSON: they are read many times, and so it is faster than YAML. The chart sidemint has them at the top; a
-chart that depends on this library has them under the dependency's alias `sidemint`, or under its name.
+chart that depends on this library has them under the dependency's alias `sidemint`, or under its name. The name goes first: where
+a chart depends on both, `sidemint` has those of the chart sidemint.
 */}}
 {{- define "sidemint.values" -}}
 {{- $found := dict -}}
 {{- if eq (include "sidemint.isOwnChart" .) "true" -}}
 {{- $found = .Values -}}
+{{- else if and (hasKey (get .Values "sidemint-sidecar" | default dict) "podMonitor") (hasKey (get .Values "sidemint" | default (dict "mode" "")) "mode") -}}
+{{- $found = get .Values "sidemint-sidecar" -}}
 {{- else if kindIs "map" (get .Values "sidemint") -}}
 {{- $found = get .Values "sidemint" -}}
 {{- else if kindIs "map" (get .Values "sidemint-sidecar") -}}
