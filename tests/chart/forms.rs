@@ -198,6 +198,15 @@ fn a_gateway_drains_before_it_is_killed_and_goes_on_through_a_rollout() {
     let spread = list(spec, "/topologySpreadConstraints");
     assert_eq!(spread.len(), 2);
     assert_eq!(spread[0]["labelSelector"]["matchLabels"], deployment["spec"]["selector"]["matchLabels"]);
+    // One more pod would be one more share of the fleet's limit, when Redis is away.
+    for (case, strategy) in [
+        ("gateway-fleet", json!({"maxSurge": 0, "maxUnavailable": 1})),
+        ("gateway-tls", json!({"maxSurge": 0, "maxUnavailable": 1})),
+        ("gateway-cert-manager", json!({"maxSurge": 1, "maxUnavailable": 0})),
+    ] {
+        let deployment = kind(&render(case, "1.31").documents, "Deployment")[0];
+        assert_eq!(deployment["spec"]["strategy"]["rollingUpdate"], strategy, "{case}");
+    }
     let old = &render("gateway-caller", "1.28").documents;
     assert!(kind(old, "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["lifecycle"].is_null());
 }
@@ -212,6 +221,12 @@ fn a_budget_and_a_scaler_are_there_when_they_make_sense() {
     assert_eq!(kind(&scaled, "PodDisruptionBudget")[0]["spec"]["minAvailable"], "50%");
     assert!(kind(&scaled, "PodDisruptionBudget")[0]["spec"]["maxUnavailable"].is_null());
     assert!(kind(&scaled, "Deployment")[0]["spec"]["replicas"].is_null(), "two would pull at it");
+    // What has no request beside it must not stop the scaler, where Kubernetes can tell containers apart.
+    let metric = |kubernetes| {
+        kind(&render("gateway-tls", kubernetes).documents, "HorizontalPodAutoscaler")[0]["spec"]["metrics"][0].clone()
+    };
+    assert_eq!(metric("1.31")["containerResource"]["container"], "sidemint");
+    assert_eq!(metric("1.28")["resource"]["name"], "cpu");
 }
 
 #[test]
@@ -230,7 +245,12 @@ fn a_policy_lets_in_whom_it_names_and_out_to_what_is_needed() {
         .flat_map(|rule| list(rule, "/ports"))
         .filter_map(|p| p["port"].as_i64())
         .collect();
-    assert_eq!(out, [53, 53, 443, 6380]);
+    assert_eq!(out, [53, 53, 5353, 5353, 443, 6380]);
+    let identity = with(&changed("gateway-full", |v| v["gateway"]["networkPolicy"] = json!({"enabled": true})));
+    let rules = kind(&identity, "NetworkPolicy")[0]["spec"]["egress"].clone();
+    let metadata =
+        json!({"to": [{"ipBlock": {"cidr": "169.254.169.254/32"}}], "ports": [{"port": 80, "protocol": "TCP"}]});
+    assert!(list(&rules, "").contains(&metadata), "a managed identity's tokens come from there: {rules}");
     let plain = kind(&render("gateway-fleet", "1.31").documents, "NetworkPolicy")[0];
     assert_eq!(plain["spec"]["egress"][2]["ports"][0]["port"], 6379, "redis://host/0 has the usual port");
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::documents::{kind, split, text};
-use super::renders::{changed, chart, of_helm_4, with};
-use super::tools::{HELMS, copy, fed, good, node, scratch, write, yaml};
+use super::renders::{changed, chart, of_helm_4, render, with};
+use super::tools::{HELMS, copy, fed, good, node, output, promtool, scratch, write, yaml};
 
 fn complaints(objects: &[Value]) -> Vec<String> {
     let output = fed(&mut node(), &json!(objects));
@@ -19,7 +19,7 @@ fn monitors_are_valid() {
     let objects: Vec<Value> = of_helm_4().flat_map(|render| render.documents.iter().filter(foreign)).cloned().collect();
     assert!(objects.len() >= 6, "{} are fewer than there should be", objects.len());
     assert_eq!(complaints(&objects), Vec::<String>::new());
-    let mut broken = objects[0].clone();
+    let mut broken = kind(&objects, "PodMonitor")[0].clone();
     broken["spec"]["podMetricsEndpoints"][0]["port"] = json!(8191);
     assert_eq!(complaints(&[broken]).len(), 1, "a port that is no name");
 }
@@ -66,6 +66,29 @@ fn alerts_and_the_dashboard_are_those_of_the_files() {
             "nothing is read as a template"
         );
     }
+}
+
+/// Two releases of one name in two namespaces have the same `job`, and the operator tells them apart by `namespace`.
+#[test]
+fn alerts_do_not_add_up_namespaces() {
+    let documents = &render("monitoring", "1.31").documents;
+    let groups = &kind(documents, "PrometheusRule")[0]["spec"]["groups"];
+    let file = write("alerts.json", &json!({"groups": groups}).to_string());
+    good(&output(promtool().args(["check", "rules"]).arg(file)), "promtool check rules");
+    let rules = groups.as_array().expect("groups").iter().flat_map(|group| group["rules"].as_array().expect("rules"));
+    let mut seen = 0;
+    for rule in rules {
+        let expression = text(rule, "/expr").replace("by(", "by (").replace("on(", "on (");
+        for part in ["by (", "on ("].iter().flat_map(|word| expression.split(word).skip(1)) {
+            assert!(part.starts_with("namespace, job"), "{expression}");
+            seen += 1;
+        }
+        if let Some(name) = rule["alert"].as_str() {
+            let page = format!("https://wiki.example.com/alerts.md#{}", name.to_lowercase());
+            assert_eq!(rule["annotations"]["runbook_url"], page);
+        }
+    }
+    assert!(seen > 20, "{seen} groupings are fewer than there should be");
 }
 
 /// By value only: Argo CD renders without the cluster's capabilities.

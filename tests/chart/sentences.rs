@@ -62,7 +62,7 @@ const OF_THE_SIDECAR: [Refused; 3] = [
     ),
 ];
 
-const OF_THE_GATEWAY: [Refused; 15] = [
+const OF_THE_GATEWAY: [Refused; 24] = [
     refused("gateway-caller", |v| v["config"] = json!({}), "there is nothing to run"),
     refused("gateway-caller", |v| v["callerToken"] = json!({}), "the gateway is reached over the network"),
     refused("gateway-caller", |v| v["image"] = json!({}), "image.repository is not set"),
@@ -98,6 +98,23 @@ const OF_THE_GATEWAY: [Refused; 15] = [
         "nothing proves who the gateway's callers are",
     ),
     refused("gateway-caller", |v| v["config"]["admin"] = json!({"quit": true}), "config.admin.quit is for the sidecar"),
+    refused(
+        "gateway-fleet",
+        |v| v["gateway"]["pdb"] = json!({"minAvailable": 3, "maxUnavailable": null}),
+        "lets none of 3 replicas go",
+    ),
+    refused("gateway-tls", |v| v["gateway"]["pdb"]["minAvailable"] = json!(2), "lets none of 2 replicas go"),
+    refused("gateway-tls", |v| v["gateway"]["pdb"]["minAvailable"] = json!("100%"), "lets none of 2 replicas go"),
+    refused("gateway-fleet", |v| v["gateway"]["pdb"] = json!({"maxUnavailable": 0}), "lets none of 3 replicas go"),
+    refused("gateway-fleet", |v| v["gateway"]["pdb"] = json!({"maxUnavailable": "0%"}), "lets none of 3 replicas go"),
+    refused("monitoring", |v| v["podMonitor"] = json!({"enabled": true}), "would be scraped and counted twice"),
+    refused("monitoring", |v| v["gateway"]["networkPolicy"] = json!({"enabled": true}), "metricsFrom is empty"),
+    refused("monitoring-pods", |v| v["gateway"] = json!({"networkPolicy": {"enabled": true}}), "metricsFrom is empty"),
+    refused(
+        "gateway-tls",
+        |v| v["resources"] = json!({"requests": {"cpu": null}}),
+        "in percent of resources.requests.cpu",
+    ),
 ];
 
 /// What comes close to the above, and works.

@@ -58,6 +58,10 @@ pub fn kubectl() -> Command {
     Command::new(tool("SIDEMINT_TEST_KUBECTL"))
 }
 
+pub fn promtool() -> Command {
+    Command::new(tool("SIDEMINT_TEST_PROMTOOL"))
+}
+
 /// The schemas of Prometheus' resources, by node.
 pub fn node() -> Command {
     let mut command = Command::new(tool("SIDEMINT_TEST_NODE"));

@@ -126,6 +126,22 @@
 {{- if and $gateway.pdb.enabled (eq (kindIs "invalid" $gateway.pdb.minAvailable) (kindIs "invalid" $gateway.pdb.maxUnavailable)) -}}
 {{- fail "gateway.pdb: set exactly one of minAvailable and maxUnavailable, and the other one to null" -}}
 {{- end -}}
+{{- $replicas := include "sidemint.gateway.replicas" . | int -}}
+{{- if and $gateway.pdb.enabled (gt $replicas 1) -}}
+{{- $kept := $gateway.pdb.minAvailable -}}
+{{- if or (eq (toString $gateway.pdb.maxUnavailable) "0") (eq (toString $gateway.pdb.maxUnavailable) "0%") (eq (toString $kept) "100%") (and (not (kindIs "invalid" $kept)) (not (kindIs "string" $kept)) (ge (int $kept) $replicas)) -}}
+{{- fail (printf "gateway.pdb lets none of %d replicas go, so no node could be drained: lower minAvailable, or raise maxUnavailable" $replicas) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.podMonitor.enabled $gateway.serviceMonitor.enabled -}}
+{{- fail "podMonitor.enabled and gateway.serviceMonitor.enabled are both set: each pod would be scraped and counted twice; set one of them" -}}
+{{- end -}}
+{{- if and $gateway.networkPolicy.enabled (or .Values.podMonitor.enabled $gateway.serviceMonitor.enabled) (not $gateway.networkPolicy.metricsFrom) -}}
+{{- fail "gateway.networkPolicy.metricsFrom is empty, and so Prometheus could not scrape what the monitor names: say where it is" -}}
+{{- end -}}
+{{- if and $gateway.autoscaling.enabled (not (get (get .Values.resources "requests" | default dict) "cpu")) -}}
+{{- fail "gateway.autoscaling counts in percent of resources.requests.cpu, and that is not set" -}}
+{{- end -}}
 {{- if and $gateway.autoscaling.enabled (gt (int $gateway.autoscaling.minReplicas) (int $gateway.autoscaling.maxReplicas)) -}}
 {{- fail "gateway.autoscaling: minReplicas is above maxReplicas" -}}
 {{- end -}}
