@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::renders::{app, below, changed, chart};
-use super::tools::{HELMS, each, said, write};
+use super::tools::{HELMS, each, output, read, said, write, yaml};
 
 struct Refused {
     case: &'static str,
@@ -162,6 +162,51 @@ fn what_cannot_work_is_refused_with_a_sentence() {
     .flatten()
     .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// By `--set config=null`: a sentence with its name, and no word of Go. One that has no keys of ours may be null.
+#[test]
+fn a_group_that_is_null_is_named() {
+    let mut wanted = Vec::new();
+    for (chart, case, prefix, file) in [
+        (chart(), "gateway-tls", "", "helm/sidemint/values.yaml"),
+        (app(), "sidecar-native", "sidemint.", "helm/sidemint/charts/sidemint-sidecar/values.yaml"),
+    ] {
+        let values = changed(case, |_| ());
+        let values = if prefix.is_empty() { values } else { below("sidemint", &values) };
+        let values = write("values.json", &values.to_string());
+        let mut found = Vec::new();
+        groups(&yaml(&read(file)), "", &mut found);
+        assert!(found.len() >= 20, "{found:?}");
+        for (group, is_empty) in found {
+            let helms = if is_empty { &HELMS[1..] } else { &HELMS };
+            wanted.extend(helms.iter().map(|h| (*h, chart.clone(), values.clone(), prefix, group.clone(), is_empty)));
+        }
+    }
+    let wrong: Vec<String> = each(&wanted, |(helm, chart, values, prefix, group, is_empty)| {
+        let mut command = helm.command();
+        command.args(["template", "rel", "--kube-version", "1.31", "--set", &format!("{prefix}{group}=null")]);
+        let rendered = output(command.arg(chart).arg("--values").arg(values));
+        let is_named = !rendered.status.success() && said(&rendered).contains(&format!(": {group} is null"));
+        let fine = is_named || *is_empty && rendered.status.success();
+        (!fine).then(|| format!("{helm:?} {prefix}{group}: {}", said(&rendered)))
+    })
+    .into_iter()
+    .flatten()
+    .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Maps among the values, and whether each is empty; not those of Kubernetes' own keys.
+fn groups(values: &Value, place: &str, found: &mut Vec<(String, bool)>) {
+    for (key, part) in values.as_object().into_iter().flatten() {
+        let Some(keys) = part.as_object() else { continue };
+        let place = format!("{place}{key}");
+        found.push((place.clone(), keys.is_empty() || place == "dashboard.labels"));
+        if !["securityContext", "podSecurityContext", "resources"].contains(&key.as_str()) {
+            groups(part, &format!("{place}."), found);
+        }
+    }
 }
 
 /// Warnings that a person reads after the installation.

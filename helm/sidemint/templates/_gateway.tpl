@@ -1,5 +1,11 @@
 {{/* Of the gateway alone. */}}
 
+{{/* Each file of templates begins with it: Helm renders them in an order of its own. */}}
+{{- define "sidemint.checkOwnGroups" -}}
+{{- $_ := include "sidemint.values" . -}}
+{{- include "sidemint.checkGroups" (dict "values" .Values "groups" (list "prometheusRule" "dashboard" "tests" "gateway" "gateway.tls" "gateway.tls.clientCa" "gateway.tls.certManager" "gateway.service" "gateway.pdb" "gateway.autoscaling" "gateway.networkPolicy" "gateway.serviceMonitor")) -}}
+{{- end -}}
+
 {{- define "sidemint.gateway.hosts" -}}
 {{- $name := include "sidemint.fullname" . -}}
 {{- $space := .Release.Namespace -}}

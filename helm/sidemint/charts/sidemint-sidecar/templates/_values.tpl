@@ -16,10 +16,24 @@ a chart depends on both, `sidemint` has those of the chart sidemint.
 {{- else -}}
 {{- fail (printf "chart %s has no values for Sidemint: call its templates with the chart's own context (.), and list the dependency sidemint-sidecar in Chart.yaml, with `alias: sidemint` or under its own name" .Chart.Name) -}}
 {{- end -}}
-{{- if not (and (hasKey $found "sidecar") (hasKey $found "podMonitor")) -}}
+{{- /* A single one is missing where it was set to null. */ -}}
+{{- if lt (len (pick $found "image" "sidecar" "admin" "probes" "podMonitor")) 4 -}}
 {{- fail (printf "chart %s: the values for Sidemint lack their defaults: give the dependency sidemint-sidecar `alias: sidemint`, or put the values under `sidemint-sidecar`" .Chart.Name) -}}
 {{- end -}}
+{{- include "sidemint.checkGroups" (dict "values" $found "groups" (list "image" "sidecar" "config" "hmac" "callerToken" "federation" "federation.databricks" "federation.entra" "serviceAccount" "ports" "admin" "socket" "probes" "probes.startup" "probes.liveness" "probes.readiness" "resources" "securityContext" "podSecurityContext" "podMonitor")) -}}
 {{- toJson $found -}}
+{{- end -}}
+
+{{/* A group that was set to null takes its defaults with it, and what reads it fails with words that say nothing. */}}
+{{- define "sidemint.checkGroups" -}}
+{{- $values := .values -}}
+{{- range .groups -}}
+{{- $found := $values -}}
+{{- range splitList "." . -}}{{- $found = get $found . -}}{{- end -}}
+{{- if not (kindIs "map" $found) -}}
+{{- fail (printf "%s is null: leave it out for the defaults, or set single keys of it" .) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Said by an annotation: the name is the alias where the chart is a dependency. */}}
