@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::renders::{app, below, changed, chart};
-use super::tools::{HELMS, each, output, read, said, write, yaml};
+use super::tools::{HELMS, Helm, each, output, read, said, write, yaml};
 
 struct Refused {
     case: &'static str,
@@ -183,6 +183,19 @@ fn a_group_that_is_null_is_named() {
             wanted.extend(helms.iter().map(|h| (*h, chart.clone(), values.clone(), prefix, group.clone(), is_empty)));
         }
     }
+    let values = write("values.json", &changed("gateway-tls", |_| ()).to_string());
+    for (key, may_be) in [
+        ("admin.host", false),
+        ("tests.live", false),
+        ("gateway.listenHost", false),
+        ("gateway.clusterDomain", false),
+        ("gateway.autoscaling.enabled", false),
+        ("gateway.extraHosts", true),
+        ("gateway.networkPolicy.metricsFrom", true),
+        ("openshift", true),
+    ] {
+        wanted.push((Helm::Four, chart(), values.clone(), "", key.to_owned(), may_be));
+    }
     let wrong: Vec<String> = each(&wanted, |(helm, chart, values, prefix, group, is_empty)| {
         let mut command = helm.command();
         command.args(["template", "rel", "--kube-version", "1.31", "--set", &format!("{prefix}{group}=null")]);
@@ -215,7 +228,7 @@ fn the_notes_warn_of_limits_that_add_up_and_of_callers_without_proof() {
     // Helm 3 asks a cluster, even for a dry run.
     let notes = |case: &str, change: fn(&mut Value)| {
         let values = write("values.json", &changed(case, change).to_string());
-        let mut command = super::tools::Helm::Four.command();
+        let mut command = Helm::Four.command();
         command
             .args(["install", "rel", "--namespace", "apps", "--dry-run=client"])
             .arg(chart())

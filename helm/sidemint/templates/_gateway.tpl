@@ -3,14 +3,14 @@
 {{/* Each file of templates begins with it: Helm renders them in an order of its own. */}}
 {{- define "sidemint.checkOwnGroups" -}}
 {{- $_ := include "sidemint.values" . -}}
-{{- include "sidemint.checkGroups" (dict "values" .Values "groups" (list "prometheusRule" "dashboard" "tests" "gateway" "gateway.tls" "gateway.tls.clientCa" "gateway.tls.certManager" "gateway.service" "gateway.pdb" "gateway.autoscaling" "gateway.networkPolicy" "gateway.serviceMonitor")) -}}
+{{- include "sidemint.checkGroups" (dict "values" .Values "groups" (list "prometheusRule" "dashboard" "tests" "gateway" "gateway.tls" "gateway.tls.clientCa" "gateway.tls.certManager" "gateway.service" "gateway.pdb" "gateway.autoscaling" "gateway.networkPolicy" "gateway.serviceMonitor") "keys" (list "mode" "tests.live" "gateway.listenHost" "gateway.clusterDomain" "gateway.autoscaling.enabled")) -}}
 {{- end -}}
 
 {{- define "sidemint.gateway.hosts" -}}
 {{- $name := include "sidemint.fullname" . -}}
 {{- $space := .Release.Namespace -}}
 {{- $hosts := list $name (printf "%s.%s" $name $space) (printf "%s.%s.svc" $name $space) (printf "%s.%s.svc.%s" $name $space .Values.gateway.clusterDomain) -}}
-{{- concat $hosts .Values.gateway.extraHosts | uniq | toYaml -}}
+{{- concat $hosts (.Values.gateway.extraHosts | default list) | uniq | toYaml -}}
 {{- end -}}
 
 {{- define "sidemint.gateway.tlsSecret" -}}

@@ -60,7 +60,7 @@ volumeMounts:
 {{/* OpenShift gives each namespace users and groups of its own, and refuses others. */}}
 {{- define "sidemint.securityContext" -}}
 {{- $v := include "sidemint.values" . | fromJson -}}
-{{- toYaml (ternary (omit $v.securityContext "runAsUser" "runAsGroup") $v.securityContext $v.openshift) -}}
+{{- toYaml (ternary (omit $v.securityContext "runAsUser" "runAsGroup") $v.securityContext (eq (toString $v.openshift) "true")) -}}
 {{- end -}}
 
 {{- define "sidemint.moreMounts" -}}

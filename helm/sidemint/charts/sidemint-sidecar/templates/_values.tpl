@@ -20,7 +20,7 @@ a chart depends on both, `sidemint` has those of the chart sidemint.
 {{- if lt (len (pick $found "image" "sidecar" "admin" "probes" "podMonitor")) 4 -}}
 {{- fail (printf "chart %s: the values for Sidemint lack their defaults: give the dependency sidemint-sidecar `alias: sidemint`, or put the values under `sidemint-sidecar`" .Chart.Name) -}}
 {{- end -}}
-{{- include "sidemint.checkGroups" (dict "values" $found "groups" (list "image" "sidecar" "config" "hmac" "callerToken" "federation" "federation.databricks" "federation.entra" "serviceAccount" "ports" "admin" "socket" "probes" "probes.startup" "probes.liveness" "probes.readiness" "resources" "securityContext" "podSecurityContext" "podMonitor")) -}}
+{{- include "sidemint.checkGroups" (dict "values" $found "groups" (list "image" "sidecar" "config" "hmac" "callerToken" "federation" "federation.databricks" "federation.entra" "serviceAccount" "ports" "admin" "socket" "probes" "probes.startup" "probes.liveness" "probes.readiness" "resources" "securityContext" "podSecurityContext" "podMonitor") "keys" (list "admin.host")) -}}
 {{- toJson $found -}}
 {{- end -}}
 
@@ -32,6 +32,13 @@ a chart depends on both, `sidemint` has those of the chart sidemint.
 {{- range splitList "." . -}}{{- $found = get $found . -}}{{- end -}}
 {{- if not (kindIs "map" $found) -}}
 {{- fail (printf "%s is null: leave it out for the defaults, or set single keys of it" .) -}}
+{{- end -}}
+{{- end -}}
+{{- range .keys -}}
+{{- $found := $values -}}
+{{- range splitList "." . -}}{{- $found = get $found . -}}{{- end -}}
+{{- if or (kindIs "invalid" $found) (eq (toString $found) "") -}}
+{{- fail (printf "%s is null: leave it out for the default" .) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
