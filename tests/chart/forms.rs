@@ -320,6 +320,10 @@ fn a_chart_can_depend_on_both() {
         assert_eq!(form_of(pod), "native", "{helm:?}");
         let config = list(pod.spec, "/volumes").iter().find(|volume| volume["name"] == "sidemint-config");
         assert_eq!(config.expect("a volume")["configMap"]["name"], "rel-portal-sidemint", "{helm:?}");
+        // Of the library's values alone; a caller secret is of the gateway's alone.
+        let secrets = list(pod.spec, "/volumes").iter().find(|volume| volume["name"] == "sidemint-secrets");
+        assert_eq!(list(secrets.expect("a volume"), "/projected/sources").len(), 2, "{helm:?}");
+        assert!(list(pod.spec, "/volumes").iter().all(|volume| volume["name"] != "sidemint-caller"), "{helm:?}");
         let gateway = pods.iter().find(|pod| pod.owner == "Deployment rel-sidemint").expect("the gateway");
         assert_eq!(form_of(gateway), "plain", "{helm:?}");
     }
