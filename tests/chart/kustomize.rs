@@ -1,5 +1,7 @@
 //! `deploy/kubernetes`: the base, and the component in a Deployment of somebody else's.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::documents::{kind, list, pods, split, text, variables};
@@ -45,6 +47,10 @@ fn the_sidecar_is_that_of_the_chart() {
         {
             assert_eq!(sidecar[key], of_chart[key], "{folder}: {key}");
         }
+        let mounts = |container: &Value| -> BTreeSet<String> {
+            list(container, "/volumeMounts").iter().map(|mount| text(mount, "/mountPath").to_owned()).collect()
+        };
+        assert_eq!(mounts(sidecar), mounts(of_chart), "{folder}");
         let app =
             list(pods[0].spec, "/containers").iter().find(|container| container["name"] == "app").expect("the app");
         assert_eq!(variables(app)[0], ("SIDEMINT_URL", "http://127.0.0.1:8190"), "{folder}");
