@@ -6,12 +6,31 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sidemint::emulator::{Fault, Operation, Settings};
 
-use crate::stage::{Container, Pod, config, metric, until, vendor};
+use crate::stage::{Container, Pod, Volume, config, metric, until, vendor};
+use crate::support::Vendor;
 use crate::support::http::send;
 
 const API: &str = "http://127.0.0.1:8190";
 /// What Kubernetes gives a pod to end.
 const GRACE: u32 = 30;
+
+/// A pod whose sidecar has started. What is first goes first.
+struct Scene {
+    sidecar: Container,
+    _config: Volume,
+    secret: Volume,
+    vendor: Vendor,
+    pod: Pod,
+}
+
+/// With more of a config.
+fn scene(more: &str) -> Scene {
+    let (pod, vendor) = (Pod::start(), vendor(Settings::default()));
+    let (config, secret) = config::databricks(&pod, &vendor, more);
+    let sidecar = pod.sidecar("64m", &[&config, &secret], &[]);
+    until("it has started", || pod.is_up("/startupz"));
+    Scene { sidecar, _config: config, secret, vendor, pod }
+}
 
 /// A fault of every call of this kind from now on.
 fn always(operation: &str) -> Fault {
@@ -57,10 +76,8 @@ fn an_app_starts_when_its_sidecar_has() {
 /// What the pod's own address offers to the cluster is health and metrics; tokens are for its localhost.
 #[test]
 fn the_token_port_is_the_pod_s_own() {
-    let (pod, vendor) = (Pod::start(), vendor(Settings::default()));
-    let (config, secret) = config::databricks(&pod, &vendor, "");
-    let _sidecar = pod.sidecar("64m", &[&config, &secret], &[]);
-    until("it has started", || pod.is_up("/startupz"));
+    let scene = scene("");
+    let pod = &scene.pod;
     let neighbour = pod.neighbour(&[], &[], &["token", "sales", "--viewer-id", "u-1", "--url", &pod.url(8190)]);
     assert_eq!(neighbour.wait(), 1, "{}", neighbour.logs());
     assert!(TcpStream::connect((pod.address, 8190)).is_err(), "nobody listens there");
@@ -72,15 +89,13 @@ fn the_token_port_is_the_pod_s_own() {
 
 #[test]
 fn a_job_ends_with_its_native_sidecar() {
-    let (pod, vendor) = (Pod::start(), vendor(Settings::default()));
-    let (config, secret) = config::databricks(&pod, &vendor, "");
-    let sidecar = pod.sidecar("64m", &[&config, &secret], &[]);
-    until("its start-up probe passes", || pod.is_up("/startupz"));
+    let scene = scene("");
+    let pod = &scene.pod;
     let job = pod.app("pod_app.py", &["job", API, "--asks", "30"]);
     assert_eq!(job.wait(), 0, "{}", job.logs());
     assert_eq!(all_is_well(&job), 30);
     let begin = Instant::now();
-    assert_eq!(sidecar.stop(GRACE), 0, "the kubelet ends it after the last container: {}", sidecar.logs());
+    assert_eq!(scene.sidecar.stop(GRACE), 0, "the kubelet ends it after the last container: {}", scene.sidecar.logs());
     assert!(begin.elapsed() < Duration::from_secs(5), "nothing is in flight: {:?}", begin.elapsed());
 }
 
@@ -88,30 +103,26 @@ fn a_job_ends_with_its_native_sidecar() {
 /// though the admin port is open to the cluster.
 #[test]
 fn a_job_ends_its_plain_sidecar() {
-    let (pod, vendor) = (Pod::start(), vendor(Settings::default()));
-    let (config, secret) = config::databricks(&pod, &vendor, "admin: {quit: true}");
-    let sidecar = pod.sidecar("64m", &[&config, &secret], &[]);
-    until("it has started", || pod.is_up("/startupz"));
+    let scene = scene("admin: {quit: true}");
+    let pod = &scene.pod;
     let stranger = send(pod.admin(), "POST", "/quitquitquit", &[], "");
     assert_eq!((stranger.status, stranger.code().as_str()), (403, "forbidden_host"), "{}", stranger.text());
     let job = pod.app("pod_app.py", &["job", API, "--asks", "3", "--quit", "http://127.0.0.1:8191/quitquitquit"]);
     assert_eq!(job.wait(), 0, "{}", job.logs());
     assert_eq!((count(&job.result(), "200 token"), count(&job.result(), "quit 200")), (3, 1), "{}", job.logs());
-    assert_eq!(sidecar.wait(), 0, "{}", sidecar.logs());
+    assert_eq!(scene.sidecar.wait(), 0, "{}", scene.sidecar.logs());
 }
 
 /// The worst order: the sidecar is told to end while its app has not even noticed. Whatever reached it is answered: with a
 /// token, or by `draining`, which says that it was not done and when to ask again.
 #[test]
 fn sigterm_under_load_loses_no_request() {
-    let (pod, vendor) = (Pod::start(), vendor(Settings::default()));
-    let (config, secret) = config::databricks(&pod, &vendor, "");
-    let sidecar = pod.sidecar("64m", &[&config, &secret], &[]);
-    until("it has started", || pod.is_up("/startupz"));
+    let scene = scene("");
+    let pod = &scene.pod;
     let app = pod.app("pod_app.py", &["load", API, "--threads", "16"]);
     until("it is under load", || pod.mints() >= 200.0);
     let begin = Instant::now();
-    assert_eq!(sidecar.stop(GRACE), 0, "{}", sidecar.logs());
+    assert_eq!(scene.sidecar.stop(GRACE), 0, "{}", scene.sidecar.logs());
     assert!(begin.elapsed() < Duration::from_secs(GRACE.into()), "not killed: {:?}", begin.elapsed());
     assert_eq!(app.wait(), 0, "{}", app.logs());
     let result = app.result();
@@ -124,12 +135,9 @@ fn sigterm_under_load_loses_no_request() {
 #[test]
 fn a_swapped_secret_is_used_within_ten_seconds() {
     const NEW: &str = "dose-the-new-secret-of-the-pod";
-    let (pod, vendor) = (Pod::start(), vendor(Settings::default()));
-    let old = vendor.databricks().client_secret.clone();
-    vendor.set_secrets(&[&old, NEW]);
-    let (config, mut secret) = config::databricks(&pod, &vendor, "");
-    let _sidecar = pod.sidecar("64m", &[&config, &secret], &[]);
-    until("it has started", || pod.is_up("/startupz"));
+    let mut scene = scene("");
+    let (pod, vendor) = (&scene.pod, &scene.vendor);
+    vendor.set_secrets(&[&vendor.databricks().client_secret, NEW]);
     let app = pod.app("pod_app.py", &["load", API, "--threads", "4"]);
     until("it is under load", || pod.mints() >= 50.0);
     let offered = || {
@@ -137,7 +145,7 @@ fn a_swapped_secret_is_used_within_ten_seconds() {
         mint.and_then(|entry| entry.credential).expect("the load mints")
     };
     let (before, begin) = (offered(), Instant::now());
-    secret.publish(&[("databricks", NEW)]);
+    scene.secret.publish(&[("databricks", NEW)]);
     until("the vendor is shown the new secret", || offered() != before);
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
     vendor.set_secrets(&[NEW]);
@@ -154,14 +162,12 @@ fn a_swapped_secret_is_used_within_ten_seconds() {
 /// whoever was shown a dashboard before goes on.
 #[test]
 fn an_outage_of_the_vendor_flips_no_probe() {
-    let (pod, vendor) = (Pod::start(), vendor(Settings::default()));
-    let (config, secret) = config::databricks(&pod, &vendor, "");
-    let sidecar = pod.sidecar("64m", &[&config, &secret], &[]);
-    until("it has started", || pod.is_up("/startupz"));
+    let scene = scene("");
+    let pod = &scene.pod;
     let before = pod.app("pod_app.py", &["job", API, "--asks", "20"]);
     assert_eq!(before.wait(), 0, "{}", before.logs());
     for operation in ["service_token", "token_info", "mint"] {
-        vendor.inject(Fault { status: Some(503), ..always(operation) });
+        scene.vendor.inject(Fault { status: Some(503), ..always(operation) });
     }
     // Somebody new finds that out, again and again, and those from before do not.
     let known = pod.app("pod_app.py", &["job", API, "--asks", "20"]);
@@ -176,12 +182,12 @@ fn an_outage_of_the_vendor_flips_no_probe() {
         metric(&pod.look("/metrics").text(), failing) >= 20.0
     });
     assert!(looks >= 9, "{looks}");
-    let exec = sidecar.exec(&["sidemint", "healthcheck"]);
+    let exec = scene.sidecar.exec(&["sidemint", "healthcheck"]);
     assert!(exec.status.success(), "{}", crate::stage::both(&exec));
     assert_eq!(known.wait(), 0, "{}", known.logs());
     assert_eq!(all_is_well(&known), 20);
     unknown.terminate();
     assert_eq!(unknown.wait(), 0, "{}", unknown.logs());
     assert_eq!(count(&unknown.result(), "lost"), 0, "{}", unknown.logs());
-    assert!(sidecar.runs());
+    assert!(scene.sidecar.runs());
 }
