@@ -42,7 +42,7 @@ async fn row_38_and_rank_35_a_swapped_link_is_in_use_within_ten_seconds() {
     write("one", &vendor.databricks().client_secret);
     let path = folder.path().join("..data").join("secret");
     let stage = with_file(vendor, &path).await.warmed().await;
-    assert_eq!(stage.metric(RELOADS).await, None);
+    assert_eq!(stage.metric(RELOADS).await, Some(0.0));
     write("two", "dose-canary-new");
     within(std::time::Duration::from_secs(10), "the new secret is in use", async || {
         stage.metric(RELOADS).await == Some(1.0)

@@ -95,7 +95,8 @@ fn without_query(asked: &str) -> &str {
 const WORDS: &str = "
     hit miss coalesced stale limited refused error ok timeout connect tls throttled denied not_found rejected
     server_error malformed service_token token_info mint jwks embed_token browser_unsafe_payload short_lived missing_claim
-    load_limited viewer_limited empty unreadable unusable default fleet.password
+    load_limited viewer_limited empty unreadable unusable default fleet.password server.caller_token server.tls
+    viewers.hmac_key
 ";
 
 fn labels(metrics: &str) {
