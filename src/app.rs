@@ -22,6 +22,9 @@ pub use workshop::{fleet_link, issuer_keys, vendors};
 const CONNECTIONS: usize = 16_384;
 /// Of the admin port, so that apps cannot crowd out the probes.
 const ADMIN_CONNECTIONS: usize = 64;
+/// So long nobody may have come before the port closes, and so long it stays open for them at most.
+const CALM: Duration = Duration::from_millis(200);
+const LONGEST_CALM: Duration = Duration::from_secs(1);
 /// For the last replies to be written out after the end of a drain.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
@@ -135,6 +138,7 @@ impl App {
             tokio::time::sleep(LAST_WORDS).await;
         }
         self.parts.leave_fleet().await;
+        self.tasks.calm(CALM, LONGEST_CALM).await;
         stop.force();
         let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
         for worker in workers {

@@ -37,6 +37,10 @@ const MAX_HEAD: usize = 64 << 10;
 /// would be ideal; node's default is 5 s, Python's and Go's 90 s.
 const IDLE: Duration = Duration::from_secs(120);
 
+/// At a stop an idle connection is kept for so long: its client may be about to ask, and what it sends to a connection
+/// that is being closed is lost.
+const FAREWELL: Duration = Duration::from_millis(200);
+
 /// Accepts connections and answers their requests with `handler`. What comes before a stop begins
 /// is work that a drain waits for. What comes later is told `draining` and closed: no more work is
 /// accepted, but a port that refuses connections would look like a crash to an app that is still
@@ -76,6 +80,7 @@ pub async fn serve<H>(
                 drop(seat);
             });
         } else {
+            tasks.came_late();
             tasks.background(async move {
                 let stop = Stop::default();
                 let Some((io, _)) = welcome(arrival, within, &stop, &*turning).await else { return };
@@ -133,6 +138,7 @@ where
     let mut armed = (Phase::Head, 0);
     let mut blocked = None;
     let mut patience = IDLE;
+    let mut farewell = None;
     let (mut ending, mut gave_up) = (false, false);
     poll_fn(|context| {
         // Whether it ended well or not is the client's business.
@@ -141,6 +147,16 @@ where
         }
         if !ending && stopping.as_mut().poll(context).is_ready() {
             ending = true;
+            if progress.phase() == Phase::Idle {
+                progress.part();
+                farewell = Some(Box::pin(sleep_until(Instant::now() + FAREWELL)));
+            } else {
+                connection.as_mut().graceful_shutdown();
+                context.waker().wake_by_ref();
+            }
+        }
+        if farewell.as_mut().is_some_and(|farewell| farewell.as_mut().poll(context).is_ready()) {
+            farewell = None;
             connection.as_mut().graceful_shutdown();
             context.waker().wake_by_ref();
         }
@@ -285,6 +301,26 @@ mod tests {
                 text.contains("500 Internal") && text.contains(r#""code":"internal""#) && text.contains("200 OK"),
                 "{text}"
             );
+        }
+    }
+
+    /// What is on its way to an idle connection when a stop begins is answered: it is not done, and may be asked elsewhere.
+    #[tokio::test(start_paused = true)]
+    async fn rank_38_an_idle_connection_is_told_of_a_stop_before_it_closes() {
+        for asks in [true, false] {
+            let stop = Stop::default();
+            let mut client = open(&stop);
+            client.write_all(GET).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            stop.begin();
+            if asks {
+                tokio::time::sleep(FAREWELL / 2).await;
+                client.write_all(GET).await.unwrap();
+            }
+            let (text, closed, took) = read_out(&mut client).await;
+            let told = text.contains("503 Service Unavailable") && text.contains("connection: close");
+            assert_eq!((told, closed), (asks, true), "{text}");
+            assert_eq!(took, if asks { Duration::ZERO } else { FAREWELL }, "{text}");
         }
     }
 

@@ -30,6 +30,9 @@ impl<H: Fn(Request) -> Answer> hyper::service::Service<Request> for Service<H> {
 
     fn call(&self, request: Request) -> Answering {
         self.progress.request_begins();
+        if self.progress.is_parting() {
+            return self.at_once(respond::draining());
+        }
         match catch_unwind(AssertUnwindSafe(|| (self.handler)(request))) {
             Ok(Answer::Ready(response)) => self.at_once(response),
             Ok(Answer::Later(future)) => Answering::Later(future, self.progress.clone()),

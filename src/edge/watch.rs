@@ -22,6 +22,7 @@ pub(super) struct Progress(Arc<Marks>);
 #[derive(Default)]
 struct Marks {
     given_up: AtomicBool,
+    parting: AtomicBool,
     /// Milliseconds less than all that there could be, so that nothing needs to be set where there is nothing to say.
     impatience: AtomicU32,
     requests: AtomicU32,
@@ -79,6 +80,15 @@ impl Progress {
 
     pub(super) fn is_given_up(&self) -> bool {
         self.0.given_up.load(Ordering::Relaxed)
+    }
+
+    /// Whoever asks from now on is sent away.
+    pub(super) fn part(&self) {
+        self.0.parting.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_parting(&self) -> bool {
+        self.0.parting.load(Ordering::Relaxed)
     }
 
     /// What stands still as long as the client takes nothing of what is to be written; `None` where nothing waits

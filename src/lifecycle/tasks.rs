@@ -1,6 +1,8 @@
 //! Every task of the process is spawned here, so that a drain can wait for all of them.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -47,6 +49,8 @@ impl Stop {
 pub struct Tasks {
     work: TaskTracker,
     stop: Stop,
+    /// How many came since a stop began.
+    late: Arc<AtomicU64>,
 }
 
 impl Tasks {
@@ -84,6 +88,31 @@ impl Tasks {
         tokio::spawn(future);
     }
 
+    /// Counts somebody who came since a stop began, and is told so.
+    pub fn came_late(&self) {
+        self.late.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Waits until nobody has come for so long, at most `longest` or until a stop is forced. Who was answered a moment ago
+    /// asks once more before it can know, and what arrives while a listener closes is lost.
+    pub async fn calm(&self, calm: Duration, longest: Duration) {
+        let settled = async {
+            let mut before = self.late.load(Ordering::Relaxed);
+            loop {
+                tokio::time::sleep(calm).await;
+                let now = self.late.load(Ordering::Relaxed);
+                if now == before {
+                    return;
+                }
+                before = now;
+            }
+        };
+        tokio::select! {
+            _ = tokio::time::timeout(longest, settled) => {}
+            () = self.stop.forced() => {}
+        }
+    }
+
     /// Waits for the work in flight, at most `deadline` or until a stop is forced. Returns whether
     /// all of it finished.
     pub async fn drained(&self, deadline: Duration) -> bool {
@@ -99,6 +128,34 @@ impl Tasks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_calm_when_nobody_has_come_for_long_enough() {
+        let (calm, longest) = (Duration::from_millis(200), Duration::from_secs(1));
+        let took = async |tasks: &Tasks| {
+            let begin = tokio::time::Instant::now();
+            tasks.calm(calm, longest).await;
+            begin.elapsed()
+        };
+        let quiet = Tasks::new();
+        assert_eq!(took(&quiet).await, calm);
+        let come = |count: u64| {
+            let (tasks, guests) = (Tasks::new(), Tasks::new());
+            let late = tasks.clone();
+            guests.background(async move {
+                for _ in 0..count {
+                    tokio::time::sleep(Duration::from_millis(150)).await;
+                    late.came_late();
+                }
+            });
+            tasks
+        };
+        assert_eq!(took(&come(2)).await, calm * 3, "the last one came in the second span");
+        assert_eq!(took(&come(100)).await, longest, "who does not listen holds nothing up");
+        let forced = come(100);
+        forced.stop().force();
+        assert_eq!(took(&forced).await, Duration::ZERO);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_drain_waits_for_work_and_not_for_chores() {

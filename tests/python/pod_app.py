@@ -37,6 +37,9 @@ def ask(connection, number):
         connection.request("GET", path, headers={"Sidemint-Request": "true"})
         reply = connection.getresponse()
         body = json.loads(reply.read())
+        if body.get("code") == "draining":
+            # Whoever is told so has to wait. He may find another sidecar then.
+            stopped.wait(float(reply.getheader("Retry-After", "1")))
         return f"{reply.status} {body.get('code', 'token')}"
     except (OSError, http.client.HTTPException, ValueError):
         connection.close()
