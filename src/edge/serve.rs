@@ -1,16 +1,16 @@
 //! Connections: each a task, with deadlines, bounds and a graceful end.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::io::Io;
 use super::listen::{Arrival, Door};
@@ -120,6 +120,23 @@ async fn welcome(
     }
 }
 
+/// When a connection begins to close after a stop has begun: at once, or after a farewell if it is idle.
+struct Leave(Option<Pin<Box<Sleep>>>);
+
+impl Leave {
+    fn of(progress: &Progress) -> Leave {
+        if progress.phase() != Phase::Idle {
+            return Leave(None);
+        }
+        progress.part();
+        Leave(Some(Box::pin(sleep_until(Instant::now() + FAREWELL))))
+    }
+
+    fn is_due(&mut self, context: &mut Context<'_>) -> bool {
+        self.0.as_mut().is_none_or(|farewell| farewell.as_mut().poll(context).is_ready())
+    }
+}
+
 /// Serves one connection over anything that reads and writes.
 pub async fn connection<IO, H>(io: IO, header_timeout: Duration, stop: Stop, handler: H)
 where
@@ -138,7 +155,7 @@ where
     let mut armed = (Phase::Head, 0);
     let mut blocked = None;
     let mut patience = IDLE;
-    let mut farewell = None;
+    let mut leave = None;
     let (mut ending, mut gave_up) = (false, false);
     poll_fn(|context| {
         // Whether it ended well or not is the client's business.
@@ -147,16 +164,10 @@ where
         }
         if !ending && stopping.as_mut().poll(context).is_ready() {
             ending = true;
-            if progress.phase() == Phase::Idle {
-                progress.part();
-                farewell = Some(Box::pin(sleep_until(Instant::now() + FAREWELL)));
-            } else {
-                connection.as_mut().graceful_shutdown();
-                context.waker().wake_by_ref();
-            }
+            leave = Some(Leave::of(&progress));
         }
-        if farewell.as_mut().is_some_and(|farewell| farewell.as_mut().poll(context).is_ready()) {
-            farewell = None;
+        if leave.as_mut().is_some_and(|leave| leave.is_due(context)) {
+            leave = None;
             connection.as_mut().graceful_shutdown();
             context.waker().wake_by_ref();
         }
